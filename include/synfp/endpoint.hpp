@@ -58,7 +58,8 @@ class endpoint {
   constexpr endpoint() = default;
 
   /// `address`: network order. A v4-mapped address is an IPv4 endpoint. `port`: host order.
-  static constexpr endpoint v6(const bytes_type& address, std::uint16_t port, std::uint32_t scope = 0) noexcept {
+  static constexpr endpoint v6(const bytes_type& address, std::uint16_t port,
+                               std::uint32_t scope = 0) noexcept {
     endpoint e;
     e.address_ = address;
     e.port_ = port;
@@ -70,7 +71,8 @@ class endpoint {
     return v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, port);
   }
 
-  /// From what the kernel filled in. Empty if the family is neither AF_INET nor AF_INET6 or `length` is short.
+  /// From what the kernel filled in. Empty if the family is neither AF_INET nor AF_INET6 or `length` is
+  /// short.
   static std::optional<endpoint> from_sockaddr(const sockaddr_storage& storage, socklen_t length) noexcept {
     if (storage.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
       sockaddr_in in;
@@ -124,7 +126,9 @@ class endpoint {
     }
     return address_[10] == 0xff && address_[11] == 0xff;
   }
-  constexpr bool is_link_local() const noexcept { return address_[0] == 0xfe && (address_[1] & 0xc0) == 0x80; }
+  constexpr bool is_link_local() const noexcept {
+    return address_[0] == 0xfe && (address_[1] & 0xc0) == 0x80;
+  }
   /// 0.0.0.0 or ::
   constexpr bool is_unspecified() const noexcept {
     for (std::size_t i = is_v4() ? 12 : 0; i < 16; ++i) {

@@ -15,15 +15,15 @@ SYNFP_BEGIN_NAMESPACE
 
 /// Why an operation has no value. `system` means: see error::os, an errno of the kernel.
 enum class errc : std::uint8_t {
-  system = 1,      ///< the kernel refused; error::os says why
-  closed,          ///< the peer closed its side in order
-  canceled,        ///< cancelled by its owner, or by a stopping listener or ring
-  timed_out,       ///< the deadline passed
-  stopped,         ///< the listener or ring has stopped: terminal
-  too_large,       ///< more bytes than a stated limit
-  invalid,         ///< an argument or input text is malformed
-  unsupported,     ///< this kernel or build lacks the feature
-  incompatible,    ///< shared maps were made by another version or configuration
+  system = 1,    ///< the kernel refused; error::os says why
+  closed,        ///< the peer closed its side in order
+  canceled,      ///< cancelled by its owner, or by a stopping listener or ring
+  timed_out,     ///< the deadline passed
+  stopped,       ///< the listener or ring has stopped: terminal
+  too_large,     ///< more bytes than a stated limit
+  invalid,       ///< an argument or input text is malformed
+  unsupported,   ///< this kernel or build lacks the feature
+  incompatible,  ///< shared maps were made by another version or configuration
 };
 
 /// The name of `code`, in lower case, static storage.
@@ -68,8 +68,8 @@ class [[nodiscard]] result {
   constexpr result(E failure) noexcept(std::is_nothrow_move_constructible_v<E>)
       : ok_(false), error_(std::move(failure)) {}
 
-  constexpr result(const result& other)
-    requires(std::is_copy_constructible_v<T> && std::is_copy_constructible_v<E>)
+  constexpr result(const result& other) requires(
+      std::is_copy_constructible_v<T>&& std::is_copy_constructible_v<E>)
       : ok_(other.ok_) {
     if (ok_) {
       std::construct_at(&value_, other.value_);
@@ -77,8 +77,8 @@ class [[nodiscard]] result {
       std::construct_at(&error_, other.error_);
     }
   }
-  constexpr result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>&&
-                                                std::is_nothrow_move_constructible_v<E>)
+  constexpr result(result&& other) noexcept(
+      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>)
       : ok_(other.ok_) {
     if (ok_) {
       std::construct_at(&value_, std::move(other.value_));
@@ -86,9 +86,8 @@ class [[nodiscard]] result {
       std::construct_at(&error_, std::move(other.error_));
     }
   }
-  constexpr result& operator=(const result& other)
-    requires(std::is_copy_constructible_v<T> && std::is_copy_constructible_v<E>)
-  {
+  constexpr result& operator=(const result& other) requires(
+      std::is_copy_constructible_v<T>&& std::is_copy_constructible_v<E>) {
     if (this != &other) {
       result copy(other);
       destroy();
@@ -96,8 +95,8 @@ class [[nodiscard]] result {
     }
     return *this;
   }
-  constexpr result& operator=(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>&&
-                                                           std::is_nothrow_move_constructible_v<E>) {
+  constexpr result& operator=(result&& other) noexcept(
+      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>) {
     if (this != &other) {
       destroy();
       adopt(std::move(other));

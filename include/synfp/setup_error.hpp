@@ -22,7 +22,8 @@ template <class T>
 using setup_result = result<T, setup_error>;
 
 #if defined(__cpp_exceptions)
-/// Thrown only by the constructors and functions documented to throw; each has a twin that returns setup_result.
+/// Thrown only by the constructors and functions documented to throw; each has a twin that returns
+/// setup_result.
 class SYNFP_VISIBLE setup_failure : public std::exception {
  public:
   explicit setup_failure(setup_error reason) : reason_(std::move(reason)) {}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// From a packet to a record: Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with a bounded number of
+// extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer (reuseport).
+#ifndef SYNFP_PARSE_BPF_H
+#define SYNFP_PARSE_BPF_H
+
+enum {
+  SYNFP_IS_SYN = 0, /* a SYN without ACK, FIN, RST */
+  SYNFP_IS_ACK = 1, /* may complete a handshake; socket buffers only */
+  SYNFP_NOT_OURS = -1
+};
+
+enum {
+  SYNFP_MAX_EXTENSIONS = 6,
+  SYNFP_MAX_OFFSET = 1020, /* of the TCP header: what slot.tcp_offset can say */
+  SYNFP_TCP_FIN = 0x01,
+  SYNFP_TCP_SYN = 0x02,
+  SYNFP_TCP_RST = 0x04,
+  SYNFP_TCP_ACK = 0x10
+};
+
+/* Where bytes come from: a socket buffer if `skb` is set, else the linear packet. */
+struct synfp_source {
+  void* skb;
+  const synfp_u8* data;
+  const synfp_u8* end;
+};
+
+struct synfp_parsed {
+  struct synfp_slot slot;
+};
+
+/* Loads that claim alignment: BPF on x86 and arm64 reads packets at any alignment, but clang splits what it
+ * believes to be unaligned into bytes. */
+typedef synfp_u32 __attribute__((may_alias)) synfp_alias32;
+
+/* `n` bytes (a constant, multiple of 4) at `offset` from the IP header (skb) or from the frame (linear). */
+static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u32 offset, void* to, const synfp_u32 n) {
+  const synfp_u8* from;
+
+  if (source->skb) return bpf_skb_load_bytes_relative(source->skb, offset, to, n, BPF_HDR_START_NET);
+  from = source->data + offset;
+  if (from + n > source->end) return -1;
+#pragma unroll
+  for (synfp_u32 i = 0; i < n / 4; ++i) ((synfp_alias32*)to)[i] = ((const synfp_alias32*)from)[i];
+  return 0;
+}
+
+/* The TCP options, `n` bytes, a multiple of 4 from 4 to 40. Constant sizes, because the verifier wants to see one
+ * bound per access of a linear packet. */
+static __always_inline int synfp_fetch_options(const struct synfp_source* source, synfp_u32 offset, synfp_u8* to,
+                                               synfp_u32 n) {
+  switch (n) {
+    case 4: return synfp_fetch(source, offset, to, 4);
+    case 8: return synfp_fetch(source, offset, to, 8);
+    case 12: return synfp_fetch(source, offset, to, 12);
+    case 16: return synfp_fetch(source, offset, to, 16);
+    case 20: return synfp_fetch(source, offset, to, 20);
+    case 24: return synfp_fetch(source, offset, to, 24);
+    case 28: return synfp_fetch(source, offset, to, 28);
+    case 32: return synfp_fetch(source, offset, to, 32);
+    case 36: return synfp_fetch(source, offset, to, 36);
+    case 40: return synfp_fetch(source, offset, to, 40);
+    default: return -1;
+  }
+}
+
+static __always_inline synfp_u32 synfp_host_at(const synfp_u8* p) {
+  return synfp_host16(synfp_load16(p, SYNFP_LITTLE), SYNFP_LITTLE);
+}
+
+/* Finds the IP header of a frame. Returns its offset, or SYNFP_NOT_OURS. VLAN ids go into parsed->slot.vlan. */
+static __always_inline int synfp_parse_ethernet(const struct synfp_source* source, synfp_u16* vlan, int* v6) {
+  const synfp_u8* at = source->data + 12;
+  synfp_u16 type;
+  int offset = 14;
+
+  vlan[0] = vlan[1] = 0;
+  if (at + 2 > source->end) return SYNFP_NOT_OURS;
+  type = *(const synfp_u16*)at;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    if (type != __builtin_bswap16(ETH_P_8021Q) && type != __builtin_bswap16(ETH_P_8021AD)) break;
+    if (at + 6 > source->end) return SYNFP_NOT_OURS;
+    vlan[i] = 0x8000 | (__builtin_bswap16(*(const synfp_u16*)(at + 2)) & 0x0fff);
+    type = *(const synfp_u16*)(at + 4);
+    at += 4;
+    offset += 4;
+  }
+  if (type == __builtin_bswap16(ETH_P_IP)) {
+    *v6 = 0;
+    return offset;
+  }
+  if (type == __builtin_bswap16(ETH_P_IPV6)) {
+    *v6 = 1;
+    return offset;
+  }
+  if (type == __builtin_bswap16(ETH_P_8021Q) || type == __builtin_bswap16(ETH_P_8021AD)) synfp_count(SYNFP_COUNT_VLAN);
+  return SYNFP_NOT_OURS;
+}
+
+/* Walks IPv6 extension headers from `offset` behind the IP header. Returns the offset of the TCP header from the IP
+ * header, or SYNFP_NOT_OURS, having counted why unless it is simply not TCP. */
+static __always_inline int synfp_skip_extensions(const struct synfp_source* source, synfp_u32 start, synfp_u8 next) {
+  synfp_u32 offset = SYNFP_IP_BYTES;
+
+#pragma unroll
+  for (int i = 0; i <= SYNFP_MAX_EXTENSIONS; ++i) {
+    synfp_u8 head[4] __attribute__((aligned(4))) = {};
+
+    if (next == IPPROTO_TCP) return (int)offset;
+    if (next == IPPROTO_FRAGMENT) {
+      synfp_count(SYNFP_COUNT_FRAGMENT);
+      return SYNFP_NOT_OURS;
+    }
+    if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_AH)
+      return SYNFP_NOT_OURS;
+    if (i == SYNFP_MAX_EXTENSIONS) break;
+    if (synfp_fetch(source, start + offset, head, 4)) {
+      synfp_count(SYNFP_COUNT_BAD_IP);
+      return SYNFP_NOT_OURS;
+    }
+    /* RFC 8200 4: in units of 8 bytes, not counting the first; RFC 4302 2.2: units of 4, minus 2 */
+    offset += next == IPPROTO_AH ? (head[1] + 2) * 4 : (head[1] + 1) * 8;
+    next = head[0];
+    if (offset > SYNFP_MAX_OFFSET) break;
+  }
+  synfp_count(SYNFP_COUNT_EXTENSIONS);
+  return SYNFP_NOT_OURS;
+}
+
+static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
+  if (synfp_configuration.ports == 0) return 1;
+#pragma unroll
+  for (int i = 0; i < SYNFP_MAX_PORTS; ++i) {
+    if (i < synfp_configuration.ports && synfp_configuration.port[i].net == port.net) return 1;
+  }
+  return 0;
+}
+
+/* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a socket
+ * buffer, an ACK that may complete a handshake) leaves as early as possible. */
+static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u32 start, int v6,
+                                       struct synfp_parsed* parsed) {
+  synfp_u8 ip[SYNFP_IP_BYTES] __attribute__((aligned(8))) = {};
+  synfp_u8 tcp[20] __attribute__((aligned(8))) = {};
+  synfp_u32 length; /* of the packet, from the IP header on, as the IP header says */
+  synfp_u32 offset; /* of the TCP header from the IP header */
+  synfp_u32 header; /* length of the TCP header */
+  synfp_u32 options;
+  synfp_u8 flags;
+  int is_syn;
+
+  if (v6) {
+    int walked;
+
+    if (synfp_fetch(source, start, ip, 40) || ip[0] >> 4 != 6) {
+      synfp_count(SYNFP_COUNT_BAD_IP);
+      return SYNFP_NOT_OURS;
+    }
+    walked = synfp_skip_extensions(source, start, ip[6]);
+    if (walked < 0) return SYNFP_NOT_OURS;
+    offset = (synfp_u32)walked;
+    length = 40 + synfp_host_at(ip + 4);
+  } else {
+    if (synfp_fetch(source, start, ip, 20) || ip[0] >> 4 != 4 || (ip[0] & 15) < 5) {
+      synfp_count(SYNFP_COUNT_BAD_IP);
+      return SYNFP_NOT_OURS;
+    }
+    if (ip[9] != IPPROTO_TCP) return SYNFP_NOT_OURS;
+    if (synfp_host_at(ip + 6) & 0x3fff) { /* MF or an offset */
+      synfp_count(SYNFP_COUNT_FRAGMENT);
+      return SYNFP_NOT_OURS;
+    }
+    offset = (ip[0] & 15) * 4;
+    length = synfp_host_at(ip + 2);
+  }
+
+  if (synfp_fetch(source, start + offset, tcp, 20)) {
+    synfp_count(SYNFP_COUNT_BAD_TCP);
+    return SYNFP_NOT_OURS;
+  }
+  flags = tcp[13];
+  is_syn = (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) == SYNFP_TCP_SYN;
+  if (!is_syn && !(source->skb && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
+    return SYNFP_NOT_OURS;
+
+  if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) {
+    synfp_count(SYNFP_COUNT_OTHER_PORT);
+    return SYNFP_NOT_OURS;
+  }
+  synfp_count(SYNFP_COUNT_RUNS);
+  if (!(synfp_configuration.families & (v6 ? SYNFP_FAMILY_IPV6 : SYNFP_FAMILY_IPV4))) {
+    synfp_count(SYNFP_COUNT_OTHER_FAMILY);
+    return SYNFP_NOT_OURS;
+  }
+  if (flags & (SYNFP_TCP_FIN | SYNFP_TCP_RST) && is_syn) {
+    synfp_count(SYNFP_COUNT_BAD_FLAGS);
+    return SYNFP_NOT_OURS;
+  }
+  if (v6) {
+    struct synfp_address from = synfp_address6(ip + 8, SYNFP_LITTLE);
+    struct synfp_address to = synfp_address6(ip + 24, SYNFP_LITTLE);
+
+    if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE)) {
+      synfp_count(SYNFP_COUNT_MAPPED);
+      return SYNFP_NOT_OURS;
+    }
+  }
+  if (length < offset + 20 || (!source->skb && source->data + start + length > source->end)) {
+    synfp_count(SYNFP_COUNT_BAD_IP);
+    return SYNFP_NOT_OURS;
+  }
+  header = (tcp[12] >> 4) * 4;
+  if (header < 20 || offset + header > length) {
+    synfp_count(SYNFP_COUNT_BAD_TCP);
+    return SYNFP_NOT_OURS;
+  }
+
+  __builtin_memset(&parsed->slot, 0, sizeof parsed->slot);
+  __builtin_memcpy(parsed->slot.ip, ip, sizeof ip);
+  __builtin_memcpy(parsed->slot.tcp, tcp, 20);
+  parsed->slot.tcp_offset = (synfp_u8)(offset / 4);
+  if (!is_syn) return SYNFP_IS_ACK;
+
+  options = header - 20;
+  if (options != 0 && synfp_fetch_options(source, start + offset + 20, parsed->slot.tcp + 20, options)) {
+    synfp_count(SYNFP_COUNT_BAD_TCP);
+    return SYNFP_NOT_OURS;
+  }
+  options = offset - (v6 ? 40 : 20);
+  if (options != 0) {
+    if (v6 || options > SYNFP_IP_BYTES - 20) {
+      parsed->slot.flags |= SYNFP_TRUNCATED;
+      synfp_count(SYNFP_COUNT_TRUNCATED);
+    } else if (synfp_fetch_options(source, start + 20, parsed->slot.ip + 20, options)) {
+      synfp_count(SYNFP_COUNT_BAD_IP);
+      return SYNFP_NOT_OURS;
+    }
+  }
+  return SYNFP_IS_SYN;
+}
+
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// The probe: one object, one program per hook. Programs look at SYNs (and, on the listener, at the ACK that
+// completes a cookie handshake), write records into the table and let every packet pass untouched.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <synfp/abi.h>
+
+#include "maps.bpf.h"
+#include "parse.bpf.h"
+#include "table.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+// Once per SYN to our own listener, after DNAT and reassembly, also when SYN cookies are on; then once more for
+// the ACK of a cookie handshake. ctx->data is not always the TCP header (nft socket match, TPROXY): everything is
+// read relative to the network header.
+SEC("sk_reuseport")
+int synfp_reuseport(struct sk_reuseport_md* ctx) {
+  struct synfp_source source = {.skb = ctx};
+  struct synfp_parsed parsed = {};
+  int verdict;
+
+  if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;
+  verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &parsed);
+  if (verdict < 0) return SK_PASS;
+  parsed.slot.hook = SYNFP_HOOK_REUSEPORT;
+  if (verdict == SYNFP_IS_SYN) {
+    synfp_store(&parsed);
+  } else {
+    synfp_confirm(&parsed);
+  }
+  return SK_PASS;
+}
+
+// Every packet of an interface, before the stack.
+SEC("xdp")
+int synfp_xdp(struct xdp_md* ctx) {
+  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data, .end = (const synfp_u8*)(long)ctx->data_end};
+  struct synfp_parsed parsed;
+  synfp_u16 vlan[2];
+  int offset, v6;
+
+  offset = synfp_parse_ethernet(&source, vlan, &v6);
+  if (offset < 0) return XDP_PASS;
+  if (synfp_parse(&source, offset, v6, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  parsed.slot.ifindex = ctx->ingress_ifindex;
+  parsed.slot.vlan[0] = vlan[0];
+  parsed.slot.vlan[1] = vlan[1];
+  parsed.slot.hook = SYNFP_HOOK_XDP;
+  synfp_store(&parsed);
+  return XDP_PASS;
+}
+
+// Never loaded by the library: makes the key reachable in the object's BTF, and lets a test run the hash inside the
+// kernel.
+SEC("?syscall")
+int synfp_selftest(struct synfp_selftest* ctx) {
+  struct synfp_key key = ctx->key;
+  ctx->hash = synfp_hash(&key, ctx->secret[0], ctx->secret[1], SYNFP_LITTLE);
+  return 0;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// The proof that abi.h means the same to every compiler that reads it: sizes and literal offsets, byte order
+// on both kinds of host, known answers of the hash. The generated detail/bpf_object.hpp adds what the BTF of
+// the BPF object says. A failing assertion here means: the layout changed; raise SYNFP_ABI_VERSION.
+#pragma once
+
+#include <synfp/abi.h>
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+
+namespace detail::layout {
+
+#define SYNFP_AT(type, field, offset, size)                                                   \
+  static_assert(__builtin_offsetof(type, field) == (offset) && sizeof(type::field) == (size), \
+                "abi.h: " #type "::" #field " is not where the kernel side has it")
+
+static_assert(sizeof(synfp_be16) == 2 && sizeof(synfp_be32) == 4 && sizeof(synfp_address) == 16);
+
+static_assert(sizeof(synfp_key) == 40 && alignof(synfp_key) == 8);
+SYNFP_AT(synfp_key, peer, 0, 16);
+SYNFP_AT(synfp_key, local, 16, 16);
+SYNFP_AT(synfp_key, peer_port, 32, 2);
+SYNFP_AT(synfp_key, local_port, 34, 2);
+SYNFP_AT(synfp_key, zone, 36, 4);
+
+static_assert(sizeof(synfp_slot) == 128 && alignof(synfp_slot) == 8);
+SYNFP_AT(synfp_slot, time, 0, 8);
+SYNFP_AT(synfp_slot, ifindex, 8, 4);
+SYNFP_AT(synfp_slot, lost, 12, 4);
+SYNFP_AT(synfp_slot, vlan, 16, 4);
+SYNFP_AT(synfp_slot, flags, 20, 1);
+SYNFP_AT(synfp_slot, retransmits, 21, 1);
+SYNFP_AT(synfp_slot, tcp_offset, 22, 1);
+SYNFP_AT(synfp_slot, hook, 23, 1);
+SYNFP_AT(synfp_slot, ip, 24, 40);
+SYNFP_AT(synfp_slot, tcp, 64, 60);
+SYNFP_AT(synfp_slot, reserved, 124, 4);
+
+static_assert(sizeof(synfp_bucket) == 2048 && alignof(synfp_bucket) == 8);
+SYNFP_AT(synfp_bucket, sequence, 0, 4);
+SYNFP_AT(synfp_bucket, lost, 4, 4);
+SYNFP_AT(synfp_bucket, tag, 8, 60);
+SYNFP_AT(synfp_bucket, time32, 68, 60);
+SYNFP_AT(synfp_bucket, slot, 128, 1920);
+
+static_assert(sizeof(synfp_config) == 56);
+SYNFP_AT(synfp_config, secret, 0, 16);
+SYNFP_AT(synfp_config, conflict_ns, 16, 8);
+SYNFP_AT(synfp_config, bucket_mask, 24, 4);
+SYNFP_AT(synfp_config, hold, 28, 4);
+SYNFP_AT(synfp_config, port, 32, 16);
+SYNFP_AT(synfp_config, ports, 48, 1);
+SYNFP_AT(synfp_config, families, 49, 1);
+SYNFP_AT(synfp_config, scope, 50, 1);
+SYNFP_AT(synfp_config, publish, 51, 1);
+SYNFP_AT(synfp_config, reserved, 52, 4);
+
+static_assert(sizeof(synfp_meta) == 80);
+SYNFP_AT(synfp_meta, magic, 0, 4);
+SYNFP_AT(synfp_meta, abi, 4, 2);
+SYNFP_AT(synfp_meta, hook, 6, 1);
+SYNFP_AT(synfp_meta, scope, 7, 1);
+SYNFP_AT(synfp_meta, layout, 8, 8);
+SYNFP_AT(synfp_meta, secret, 16, 16);
+SYNFP_AT(synfp_meta, max_age_ns, 32, 8);
+SYNFP_AT(synfp_meta, conflict_ns, 40, 8);
+SYNFP_AT(synfp_meta, buckets, 48, 4);
+SYNFP_AT(synfp_meta, hold, 52, 4);
+SYNFP_AT(synfp_meta, cpus, 56, 4);
+SYNFP_AT(synfp_meta, families, 60, 1);
+SYNFP_AT(synfp_meta, ports, 61, 1);
+SYNFP_AT(synfp_meta, port, 62, 16);
+SYNFP_AT(synfp_meta, reserved, 78, 2);
+
+static_assert(sizeof(synfp_counters) == 256);
+static_assert(int{SYNFP_COUNTERS} <= int{SYNFP_MAX_COUNTERS});
+
+#undef SYNFP_AT
+
+/// One number for all of the above: readers and tables with different numbers refuse each other.
+constexpr synfp_u64 hash() noexcept {
+  constexpr decltype(sizeof(0)) facts[] = {sizeof(synfp_key),
+                                           __builtin_offsetof(synfp_key, peer),
+                                           __builtin_offsetof(synfp_key, local),
+                                           __builtin_offsetof(synfp_key, zone),
+                                           __builtin_offsetof(synfp_key, peer_port),
+                                           __builtin_offsetof(synfp_key, local_port),
+                                           sizeof(synfp_slot),
+                                           __builtin_offsetof(synfp_slot, time),
+                                           __builtin_offsetof(synfp_slot, ifindex),
+                                           __builtin_offsetof(synfp_slot, lost),
+                                           __builtin_offsetof(synfp_slot, vlan),
+                                           __builtin_offsetof(synfp_slot, flags),
+                                           __builtin_offsetof(synfp_slot, hook),
+                                           __builtin_offsetof(synfp_slot, retransmits),
+                                           __builtin_offsetof(synfp_slot, tcp_offset),
+                                           __builtin_offsetof(synfp_slot, ip),
+                                           __builtin_offsetof(synfp_slot, tcp),
+                                           sizeof(synfp_bucket),
+                                           __builtin_offsetof(synfp_bucket, tag),
+                                           __builtin_offsetof(synfp_bucket, time32),
+                                           __builtin_offsetof(synfp_bucket, slot),
+                                           sizeof(synfp_meta),
+                                           sizeof(synfp_counters),
+                                           SYNFP_WAYS,
+                                           SYNFP_TIME_SHIFT,
+                                           SYNFP_COUNTERS,
+                                           SYNFP_ABI_VERSION};
+  synfp_u64 h = 0xcbf29ce484222325U;  // FNV-1a
+  for (const auto fact : facts) h = (h ^ fact) * 0x100000001b3U;
+  return h;
+}
+
+// Byte order, for a little-endian (1) and a big-endian (0) host: what the builders put into memory is what
+// was on the wire, and the host value of a port is the number people know.
+struct wire {
+  synfp_u8 ip4[20] = {0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2};
+  synfp_u8 ip6[40] = {0x60, 0, 0, 0, 0, 40, 6, 64,   0x20, 0x01, 0x0d, 0xb8, 0,    0,
+                      0,    0, 0, 0, 0, 1,  0, 0x12, 0x34, 0x56, 0x20, 1,    0x0d, 0xb8,
+                      0,    0, 0, 0, 0, 0,  0, 0,    0,    0,    0,    2};
+  synfp_u8 tcp[4] = {0xc0, 0x01, 0x1f, 0x90};  // 49153 -> 8080
+};
+
+constexpr bool same_bytes(const synfp_address& a, const synfp_u8* bytes, int little) {
+  for (int i = 0; i < 16; ++i) {
+    if (synfp_image32(a.word[i / 4].net, little, i % 4) != bytes[i]) return false;
+  }
+  return true;
+}
+
+constexpr bool byte_order_holds(int little) {
+  const wire w{};
+  const synfp_u8 mapped_peer[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
+  const synfp_u8 mapped_local[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 2};
+  const synfp_key k4 = synfp_key4(w.ip4, w.tcp, SYNFP_SCOPE_FLOW, little);
+  const synfp_key k6 = synfp_key6(w.ip6, w.tcp, 7, SYNFP_SCOPE_FLOW, little);
+  for (int i = 0; i < 2; ++i) {
+    if (synfp_image16(k4.peer_port.net, little, i) != w.tcp[i]) return false;
+    if (synfp_image16(k4.local_port.net, little, i) != w.tcp[2 + i]) return false;
+  }
+  return same_bytes(k4.peer, mapped_peer, little) && same_bytes(k4.local, mapped_local, little) &&
+         same_bytes(k6.peer, w.ip6 + 8, little) && same_bytes(k6.local, w.ip6 + 24, little) &&
+         synfp_host16(k4.peer_port, little) == 49153 && synfp_host16(k4.local_port, little) == 8080 &&
+         synfp_net16(8080, little).net == k4.local_port.net && synfp_is_mapped(&k4.peer, little) &&
+         !synfp_is_mapped(&k6.peer, little) && k6.zone == 0;
+}
+static_assert(byte_order_holds(1), "abi.h: byte order is wrong for a little-endian host");
+static_assert(byte_order_holds(0), "abi.h: byte order is wrong for a big-endian host");
+
+// Known answers, from an independent SipHash-1-3 (tests/reference/siphash.py) over the same bytes.
+constexpr synfp_u64 known_hash(bool v6, int little) {
+  const wire w{};
+  const synfp_key k = v6 ? synfp_key6(w.ip6, w.tcp, 0, SYNFP_SCOPE_FLOW, little)
+                         : synfp_key4(w.ip4, w.tcp, SYNFP_SCOPE_FLOW, little);
+  return synfp_hash(&k, 0x0706050403020100U, 0x0f0e0d0c0b0a0908U, little);
+}
+static_assert(known_hash(false, 1) == 0x4c4549c3b3c47288U && known_hash(false, 0) == known_hash(false, 1),
+              "abi.h: the hash of an IPv4 key changed");
+static_assert(known_hash(true, 1) == 0x2f7f362d132df954U && known_hash(true, 0) == known_hash(true, 1),
+              "abi.h: the hash of an IPv6 key changed");
+
+}  // namespace detail::layout
+
+SYNFP_END_NAMESPACE
