@@ -7,7 +7,8 @@
 // removes the code of what is off.
 const volatile struct synfp_config synfp_configuration SEC(".rodata.synfp") = {};
 
-// All maps are arrays, so that user space can map them; max_entries of table and counters are set by the loader.
+// All maps are arrays, so that user space can map them; max_entries of table and counters are set by the
+// loader.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
@@ -32,8 +33,8 @@ struct {
   __type(value, struct synfp_meta);
 } synfp_about SEC(".maps");
 
-// Without CAP_PERFMON the verifier wants the same unknown scalar on every path to a pointer. The value passes through
-// an exclusive or with something unknown to the verifier; nothing is written.
+// Without CAP_PERFMON the verifier wants the same unknown scalar on every path to a pointer. The value passes
+// through an exclusive or with something unknown to the verifier; nothing is written.
 static __always_inline synfp_u32 synfp_forget_range(synfp_u32 value, synfp_u32 unknown) {
   value ^= unknown;
   asm volatile("" : "+r"(value));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// From a packet to a record: Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with a bounded number of
-// extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer (reuseport).
+// From a packet to a record: Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with a bounded number
+// of extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer (reuseport).
 #ifndef SYNFP_PARSE_BPF_H
 #define SYNFP_PARSE_BPF_H
 
@@ -35,7 +35,8 @@ struct synfp_parsed {
 typedef synfp_u32 __attribute__((may_alias)) synfp_alias32;
 
 /* `n` bytes (a constant, multiple of 4) at `offset` from the IP header (skb) or from the frame (linear). */
-static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u32 offset, void* to, const synfp_u32 n) {
+static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u32 offset, void* to,
+                                       const synfp_u32 n) {
   const synfp_u8* from;
 
   if (source->skb) return bpf_skb_load_bytes_relative(source->skb, offset, to, n, BPF_HDR_START_NET);
@@ -46,10 +47,10 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
   return 0;
 }
 
-/* The TCP options, `n` bytes, a multiple of 4 from 4 to 40. Constant sizes, because the verifier wants to see one
- * bound per access of a linear packet. */
-static __always_inline int synfp_fetch_options(const struct synfp_source* source, synfp_u32 offset, synfp_u8* to,
-                                               synfp_u32 n) {
+/* The TCP options, `n` bytes, a multiple of 4 from 4 to 40. Constant sizes, because the verifier wants to see
+ * one bound per access of a linear packet. */
+static __always_inline int synfp_fetch_options(const struct synfp_source* source, synfp_u32 offset,
+                                               synfp_u8* to, synfp_u32 n) {
   switch (n) {
     case 4: return synfp_fetch(source, offset, to, 4);
     case 8: return synfp_fetch(source, offset, to, 8);
@@ -69,7 +70,8 @@ static __always_inline synfp_u32 synfp_host_at(const synfp_u8* p) {
   return synfp_host16(synfp_load16(p, SYNFP_LITTLE), SYNFP_LITTLE);
 }
 
-/* Finds the IP header of a frame. Returns its offset, or SYNFP_NOT_OURS. VLAN ids go into parsed->slot.vlan. */
+/* Finds the IP header of a frame. Returns its offset, or SYNFP_NOT_OURS. VLAN ids go into parsed->slot.vlan.
+ */
 static __always_inline int synfp_parse_ethernet(const struct synfp_source* source, synfp_u16* vlan, int* v6) {
   const synfp_u8* at = source->data + 12;
   synfp_u16 type;
@@ -95,13 +97,15 @@ static __always_inline int synfp_parse_ethernet(const struct synfp_source* sourc
     *v6 = 1;
     return offset;
   }
-  if (type == __builtin_bswap16(ETH_P_8021Q) || type == __builtin_bswap16(ETH_P_8021AD)) synfp_count(SYNFP_COUNT_VLAN);
+  if (type == __builtin_bswap16(ETH_P_8021Q) || type == __builtin_bswap16(ETH_P_8021AD))
+    synfp_count(SYNFP_COUNT_VLAN);
   return SYNFP_NOT_OURS;
 }
 
-/* Walks IPv6 extension headers from `offset` behind the IP header. Returns the offset of the TCP header from the IP
- * header, or SYNFP_NOT_OURS, having counted why unless it is simply not TCP. */
-static __always_inline int synfp_skip_extensions(const struct synfp_source* source, synfp_u32 start, synfp_u8 next) {
+/* Walks IPv6 extension headers from `offset` behind the IP header. Returns the offset of the TCP header from
+ * the IP header, or SYNFP_NOT_OURS, having counted why unless it is simply not TCP. */
+static __always_inline int synfp_skip_extensions(const struct synfp_source* source, synfp_u32 start,
+                                                 synfp_u8 next) {
   synfp_u32 offset = SYNFP_IP_BYTES;
 
 #pragma unroll
@@ -138,8 +142,8 @@ static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
   return 0;
 }
 
-/* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a socket
- * buffer, an ACK that may complete a handshake) leaves as early as possible. */
+/* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a
+ * socket buffer, an ACK that may complete a handshake) leaves as early as possible. */
 static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u32 start, int v6,
                                        struct synfp_parsed* parsed) {
   synfp_u8 ip[SYNFP_IP_BYTES] __attribute__((aligned(8))) = {};

@@ -16,9 +16,9 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-// Once per SYN to our own listener, after DNAT and reassembly, also when SYN cookies are on; then once more for
-// the ACK of a cookie handshake. ctx->data is not always the TCP header (nft socket match, TPROXY): everything is
-// read relative to the network header.
+// Once per SYN to our own listener, after DNAT and reassembly, also when SYN cookies are on; then once more
+// for the ACK of a cookie handshake. ctx->data is not always the TCP header (nft socket match, TPROXY):
+// everything is read relative to the network header.
 SEC("sk_reuseport")
 int synfp_reuseport(struct sk_reuseport_md* ctx) {
   struct synfp_source source = {.skb = ctx};
@@ -40,7 +40,8 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
 // Every packet of an interface, before the stack.
 SEC("xdp")
 int synfp_xdp(struct xdp_md* ctx) {
-  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data, .end = (const synfp_u8*)(long)ctx->data_end};
+  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
+                                .end = (const synfp_u8*)(long)ctx->data_end};
   struct synfp_parsed parsed;
   synfp_u16 vlan[2];
   int offset, v6;
@@ -56,8 +57,8 @@ int synfp_xdp(struct xdp_md* ctx) {
   return XDP_PASS;
 }
 
-// Never loaded by the library: makes the key reachable in the object's BTF, and lets a test run the hash inside the
-// kernel.
+// Never loaded by the library: makes the key reachable in the object's BTF, and lets a test run the hash
+// inside the kernel.
 SEC("?syscall")
 int synfp_selftest(struct synfp_selftest* ctx) {
   struct synfp_key key = ctx->key;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// The writer's side of the table. A writer takes a bucket with one compare-and-exchange and never waits: if another
-// CPU is at work there it gives up and says so in `lost`, and readers then distrust what is older.
+// The writer's side of the table. A writer takes a bucket with one compare-and-exchange and never waits: if
+// another CPU is at work there it gives up and says so in `lost`, and readers then distrust what is older.
 #ifndef SYNFP_TABLE_BPF_H
 #define SYNFP_TABLE_BPF_H
 
@@ -10,7 +10,7 @@ enum {
   SYNFP_WRITING = 1,
   SYNFP_CURSOR_SHIFT = 1,
   SYNFP_CURSOR_MASK = 15 << SYNFP_CURSOR_SHIFT,
-  SYNFP_WRITE = 32,     /* one write in `sequence` */
+  SYNFP_WRITE = 32,      /* one write in `sequence` */
   SYNFP_CLOCK_SLACK = 16 /* units of time32 another CPU's clock may be ahead */
 };
 
@@ -118,8 +118,8 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
     next |= place.sequence & SYNFP_CURSOR_MASK;
   } else {
     next |= way + 1 < SYNFP_WAYS ? (way + 1) << SYNFP_CURSOR_SHIFT : 0;
-    /* time32 is the time of insertion and is not refreshed by copies, else whoever repeats a SYN could close a bucket
-     * to everyone. Decided before anything is written: in a flood this is where most SYNs end. */
+    /* time32 is the time of insertion and is not refreshed by copies, else whoever repeats a SYN could close
+     * a bucket to everyone. Decided before anything is written: in a flood this is where most SYNs end. */
     if (synfp_configuration.hold != 0 && SYNFP_ONCE(*tag) != 0 &&
         now32 - SYNFP_ONCE(*time32) + SYNFP_CLOCK_SLACK < synfp_configuration.hold + SYNFP_CLOCK_SLACK) {
       if (SYNFP_ONCE(bucket->sequence) == place.sequence) {
@@ -133,9 +133,11 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
 
   if (!synfp_take(&place)) return;
   what = known ? SYNFP_COUNT_REPLACED : SYNFP_COUNT_STORED;
-  if (known && (synfp_u64)(now - SYNFP_ONCE(slot->time) + ((synfp_u64)SYNFP_CLOCK_SLACK << SYNFP_TIME_SHIFT)) <
-                   synfp_configuration.conflict_ns) {
-    /* The headers stay those of the first SYN, and `lost` as it was: a loss before this copy is not made good. */
+  if (known &&
+      (synfp_u64)(now - SYNFP_ONCE(slot->time) + ((synfp_u64)SYNFP_CLOCK_SLACK << SYNFP_TIME_SHIFT)) <
+          synfp_configuration.conflict_ns) {
+    /* The headers stay those of the first SYN, and `lost` as it was: a loss before this copy is not made
+     * good. */
     if (synfp_isn(slot) == synfp_isn(&parsed->slot)) {
       if (slot->retransmits != 255) SYNFP_ONCE(slot->retransmits) = slot->retransmits + 1;
       what = SYNFP_COUNT_RETRANSMIT;
@@ -158,8 +160,9 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
   synfp_count(what);
 }
 
-/* An ACK to the listener: in cookie mode the last one before establishment is the genuine one, and its sequence number
- * is that of its SYN + 1. A record that it contradicts is another's: lookups miss until it is replaced. */
+/* An ACK to the listener: in cookie mode the last one before establishment is the genuine one, and its
+ * sequence number is that of its SYN + 1. A record that it contradicts is another's: lookups miss until it is
+ * replaced. */
 static __always_inline void synfp_confirm(struct synfp_parsed* parsed) {
   struct synfp_place place;
   struct synfp_bucket* bucket;

@@ -1,0 +1,51 @@
+# Compiles bpf/ for both byte orders and generates synfp/detail/bpf_object.hpp: the objects as bytes, and what their
+# BTF says as static_asserts. Only this build step needs clang; the installed headers do not.
+find_program(SYNFP_BPF_CLANG NAMES clang clang-14 REQUIRED)
+find_program(SYNFP_BPF_STRIP NAMES llvm-strip llvm-strip-14 REQUIRED)
+pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=1.1)
+
+set(SYNFP_GENERATED_DIR ${CMAKE_CURRENT_BINARY_DIR}/generated)
+set(bpf_header ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp)
+set(bpf_sources ${CMAKE_CURRENT_SOURCE_DIR}/bpf/synfp.bpf.c)
+file(GLOB bpf_headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/*.h)
+list(APPEND bpf_headers ${CMAKE_CURRENT_SOURCE_DIR}/include/synfp/abi.h)
+
+# clang does not search Debian's multiarch directory for the bpf target.
+if(CMAKE_LIBRARY_ARCHITECTURE)
+  set(bpf_system_include -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+endif()
+
+foreach(endian el eb)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/synfp.bpf${endian}.o)
+  # -disable-ssc: stack slot colouring spills pointers in a way that the 6.1 verifier refuses without CAP_PERFMON.
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${SYNFP_BPF_CLANG} --target=bpf${endian} -mcpu=v3 -O2 -g -Wall -Wextra -Werror -mllvm -disable-ssc
+            -I${CMAKE_CURRENT_SOURCE_DIR}/include -I${CMAKE_CURRENT_SOURCE_DIR}/bpf ${bpf_system_include}
+            -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/= -fdebug-compilation-dir=.
+            -c ${bpf_sources} -o ${object}
+    COMMAND ${SYNFP_BPF_STRIP} -g ${object}
+    DEPENDS ${bpf_sources} ${bpf_headers}
+    COMMENT "Compiling the BPF programs (${endian})"
+    VERBATIM)
+  list(APPEND bpf_objects ${object})
+endforeach()
+
+add_executable(embed_bpf ${CMAKE_CURRENT_SOURCE_DIR}/cmake/embed_bpf.c)
+target_link_libraries(embed_bpf PRIVATE PkgConfig::libbpf)
+file(MAKE_DIRECTORY ${SYNFP_GENERATED_DIR}/synfp/detail)
+add_custom_command(
+  OUTPUT ${bpf_header}
+  COMMAND embed_bpf ${bpf_objects} > ${bpf_header}
+  DEPENDS embed_bpf ${bpf_objects}
+  COMMENT "Embedding the BPF programs"
+  VERBATIM)
+add_custom_target(synfp_bpf_object DEPENDS ${bpf_header})
+
+# For programs that load the probe: adds libbpf and the generated header.
+add_library(synfp_probe INTERFACE)
+add_library(synfp::probe ALIAS synfp_probe)
+set_target_properties(synfp_probe PROPERTIES EXPORT_NAME probe)
+target_link_libraries(synfp_probe INTERFACE synfp::synfp PkgConfig::libbpf)
+target_include_directories(synfp_probe INTERFACE $<BUILD_INTERFACE:${SYNFP_GENERATED_DIR}>)
+add_dependencies(synfp_probe synfp_bpf_object)

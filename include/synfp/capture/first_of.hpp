@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Several sources as one: the first that has the record answers.
+#pragma once
+
+#include <tuple>
+#include <utility>
+
+#include <synfp/capture/source.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace capture {
+
+/// Whether a record that only matches by tuple is good enough while a later source may be exact.
+enum class trust : bool { tuple, strict };
+
+/// Asks its sources in order; cheapest first. With trust::strict, a record whose proof is `tuple` is returned
+/// only if no later source has a better one. A miss carries the first source's reason. Holds references: the
+/// sources outlive it.
+template <source... Sources>
+requires(sizeof...(Sources) >= 2) class first_of {
+ public:
+  explicit first_of(Sources&... sources) : first_of(trust::tuple, sources...) {}
+  explicit first_of(trust wanted, Sources&... sources) : trust_(wanted), sources_(sources...) {}
+
+  setup_result<void> prepare(int fd, bool first) {
+    setup_result<void> done;
+    std::apply([&](auto&... s) { (void)((done = s.prepare(fd, first), done.has_value()) && ...); }, sources_);
+    return done;
+  }
+
+  syn_lookup find(const connection& c, std::uint64_t now) const noexcept {
+    syn_lookup best;
+    bool any = false;
+    const auto ask = [&](const auto& s) {
+      const syn_lookup answer = s.find(c, now);
+      if (!any || (answer && (!best || answer.proof > best.proof))) best = answer;
+      any = true;
+      return best && (trust_ == trust::tuple || best.proof > proof::tuple);
+    };
+    std::apply([&](const auto&... s) { (void)(ask(s) || ...); }, sources_);
+    return best;
+  }
+
+ private:
+  trust trust_;
+  std::tuple<Sources&...> sources_;
+};
+
+}  // namespace capture
+SYNFP_END_NAMESPACE

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+// Loads the probe and attaches it. The only header that needs libbpf.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <synfp/capture/table.hpp>
+#include <synfp/detail/bpf_object.hpp>
+#include <synfp/probe_config.hpp>
+#include <synfp/setup_error.hpp>
+
+#ifndef SO_ATTACH_REUSEPORT_EBPF
+#define SO_ATTACH_REUSEPORT_EBPF 52
+#endif
+
+SYNFP_BEGIN_NAMESPACE
+namespace capture {
+
+/// What open() takes besides the compile-time configuration.
+struct probe_options {
+  std::string interface;  ///< hook::xdp: the interface to watch
+  std::vector<std::uint16_t>
+      ports{};  ///< local ports of interest, at most 8; only if probe_config::ports is empty
+};
+
+/// The file descriptors that another process needs to share a probe (by inheritance or SCM_RIGHTS). Plain
+/// numbers, owned by the probe.
+struct probe_fds {
+  table_fds maps;
+  int program = -1;
+};
+
+namespace detail {
+
+class owned_fd {
+ public:
+  owned_fd() = default;
+  explicit owned_fd(int fd) noexcept : fd_(fd) {}
+  owned_fd(owned_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  owned_fd& operator=(owned_fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~owned_fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+struct object_closer {
+  void operator()(bpf_object* object) const noexcept { bpf_object__close(object); }
+};
+using object_ptr = std::unique_ptr<bpf_object, object_closer>;
+
+/// libbpf prints through one global callback; it is silenced while we call into it.
+class silence_libbpf {
+ public:
+  silence_libbpf() : lock_(mutex()), before_(libbpf_set_print(nullptr)) {}
+  ~silence_libbpf() { libbpf_set_print(before_); }
+  silence_libbpf(const silence_libbpf&) = delete;
+  silence_libbpf& operator=(const silence_libbpf&) = delete;
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex m;
+    return m;
+  }
+  std::lock_guard<std::mutex> lock_;
+  libbpf_print_fn_t before_;
+};
+
+/// Those of `wanted` that this thread does not have, comma separated; empty if none is missing.
+inline std::string missing_capabilities(std::initializer_list<int> wanted) {
+  __user_cap_header_struct header{};
+  header.version = _LINUX_CAPABILITY_VERSION_3;
+  __user_cap_data_struct data[2]{};
+  std::string missing;
+  if (::syscall(SYS_capget, &header, data) != 0) return missing;
+  for (const int cap : wanted) {
+    if ((data[cap / 32].effective >> (cap % 32) & 1U) != 0) continue;
+    if (!missing.empty()) missing += ',';
+    missing += cap == CAP_NET_ADMIN ? "cap_net_admin" : cap == 38 ? "cap_perfmon" : "cap_bpf";
+  }
+  return missing;
+}
+
+/// The last line of a verifier log that says something.
+inline std::string log_reason(const std::vector<char>& log) {
+  std::string_view text(log.data());
+  std::string_view reason;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (!line.empty() && !line.starts_with("processed ")) reason = line;
+  }
+  return std::string(reason.substr(0, 200));
+}
+
+inline setup_error load_failure(hook where, int number, const std::vector<char>& log) {
+  const bool xdp = where == hook::xdp;
+  const std::string missing =
+      xdp ? missing_capabilities({39, CAP_NET_ADMIN, 38}) : missing_capabilities({39});
+  std::string text = "cannot load the BPF probe: ";
+  if ((number == EPERM || number == EACCES) && !missing.empty()) {
+    text += "missing " + missing + "; run as root, or give the program the capability: setcap " +
+            (xdp ? "cap_bpf,cap_net_admin,cap_perfmon" : "cap_bpf,cap_perfmon") + "+ep PROGRAM";
+  } else if (number == EPERM) {
+    text +=
+        "the kernel refuses bpf() although the capabilities are there; a seccomp filter (container) or "
+        "lockdown "
+        "forbids it: allow the bpf system call";
+  } else if (number == ENOMEM) {
+    text += "out of memory; use fewer buckets, or raise the memory limit of this cgroup";
+  } else if (number == ENOSYS) {
+    text += "this kernel has no bpf(); it needs Linux 5.12 or newer with CONFIG_BPF_SYSCALL";
+  } else {
+    text += std::string(std::strerror(number)) + "; it needs Linux 5.12 or newer";
+    const std::string reason = log_reason(log);
+    if (!reason.empty()) text += "; the verifier says: " + reason;
+  }
+  return {number == ENOSYS ? errc::unsupported : errc::system, number, std::move(text)};
+}
+
+/// Attaches to an interface that carries no other XDP program: native if the driver can, else generic.
+inline setup_result<owned_fd> attach_xdp(int program, const std::string& interface) {
+  const unsigned index = ::if_nametoindex(interface.c_str());
+  if (index == 0)
+    return setup_error{errc::invalid, errno,
+                       "there is no interface '" + interface + "'; see 'ip link' for their names"};
+  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
+    std::uint32_t id = query.prog_id;
+    for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
+      if (id == 0) id = one;
+    }
+    std::string name = "?";
+    const owned_fd other(bpf_prog_get_fd_by_id(id));
+    if (other.get() >= 0) {
+      bpf_prog_info info{};
+      __u32 length = sizeof info;
+      if (bpf_obj_get_info_by_fd(other.get(), &info, &length) == 0 && info.name[0] != '\0') name = info.name;
+    }
+    return setup_error{errc::system, EBUSY,
+                       "interface " + interface + " already carries an XDP program, id " +
+                           std::to_string(id) + " (" + name +
+                           "), which is not replaced; use --capture reuseport, or another interface"};
+  }
+  int number = 0;
+  for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    LIBBPF_OPTS(bpf_link_create_opts, options);
+    options.flags = mode;
+    const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
+    if (fd >= 0) return owned_fd(fd);
+    number = -fd;
+    if (number == EBUSY || number == EEXIST || number == EPERM) break;
+  }
+  return setup_error{errc::system, number,
+                     "cannot attach to interface " + interface + " (" + std::strerror(number) +
+                         (number == EBUSY || number == EEXIST
+                              ? "); another XDP program took it meanwhile, or its bridge or "
+                                "bond carries one: use --capture reuseport"
+                              : "); it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+}
+
+}  // namespace detail
+
+/// The probe: loaded and attached while this object lives; nothing of it stays when the process ends, however
+/// it ends. A source. Movable before it is in use; find(), displaced() and records() are thread-safe. Needs
+/// Linux 5.12; hook::reuseport CAP_BPF (with CAP_PERFMON it runs faster), hook::xdp CAP_BPF, CAP_NET_ADMIN
+/// and CAP_PERFMON. The capabilities may be dropped after open().
+template <probe_config C = probe_config{}>
+class probe {
+  static_assert(synfp::detail::checked_config<C>::value);
+
+ public:
+#if defined(__cpp_exceptions)
+  /// open() that throws setup_failure.
+  explicit probe(const probe_options& options = {}) : probe(value_or_throw(open(options))) {}
+#endif
+
+  /// Loads the program, makes and freezes the maps and, for hook::xdp, attaches. hook::reuseport attaches in
+  /// prepare().
+  static setup_result<probe> open(const probe_options& options = {}) {
+    if (C.hook == hook::xdp && options.interface.empty())
+      return setup_error{errc::invalid, 0, "hook xdp needs the name of an interface; see 'ip link'"};
+    if (C.hook != hook::xdp && !options.interface.empty())
+      return setup_error{errc::invalid, 0, "an interface is only used with hook xdp; leave it out"};
+    if (options.ports.size() > SYNFP_MAX_PORTS || (C.port_count() != 0 && !options.ports.empty()))
+      return setup_error{errc::invalid, 0,
+                         "at most 8 ports, given either in probe_config or in probe_options"};
+
+    const detail::silence_libbpf quiet;
+    const int cpus = libbpf_num_possible_cpus();
+    if (cpus <= 0) return setup_error{errc::system, -cpus, "cannot count the CPUs; mount /sys"};
+    synfp_meta meta = describe(options);
+    meta.cpus = static_cast<synfp_u32>(cpus);
+    if (::getrandom(meta.secret, sizeof meta.secret, 0) != static_cast<ssize_t>(sizeof meta.secret))
+      return setup_error{errc::system, errno,
+                         "cannot get random bytes for the table's secret; see getrandom(2)"};
+
+    namespace object = synfp::detail::bpf_object;
+    LIBBPF_OPTS(bpf_object_open_opts, open_options);
+    open_options.object_name = "synfp";
+    probe p{unopened{}};
+    p.object_.reset(bpf_object__open_mem(object::words, object::size, &open_options));
+    if (!p.object_)
+      return setup_error{errc::system, errno, "cannot open the embedded BPF object; build synfp again"};
+    bpf_object* o = p.object_.get();
+
+    std::vector<char> log(1 << 16);
+    bpf_program* wanted = nullptr;
+    bpf_program* each = nullptr;
+    bpf_object__for_each_program(each, o) {
+      const bool mine = std::strcmp(bpf_program__name(each), program_name) == 0;
+      bpf_program__set_autoload(each, mine);
+      if (!mine) continue;
+      wanted = each;
+      bpf_program__set_log_buf(each, log.data(), log.size());
+    }
+    const synfp_config config = configure(meta);
+    bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
+    bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
+    bpf_map* const about_map = bpf_object__find_map_by_name(o, "synfp_about");
+    bpf_map* const counts_map = bpf_object__find_map_by_name(o, "synfp_counts");
+    if (wanted == nullptr || rodata == nullptr || table_map == nullptr || about_map == nullptr ||
+        counts_map == nullptr || bpf_map__set_initial_value(rodata, &config, sizeof config) != 0 ||
+        bpf_map__set_max_entries(table_map, C.buckets) != 0 ||
+        bpf_map__set_max_entries(counts_map, meta.cpus) != 0)
+      return setup_error{errc::incompatible, 0,
+                         "the embedded BPF object does not fit this header; build synfp again"};
+
+    if (const int r = bpf_object__load(o); r != 0) return detail::load_failure(C.hook, -r, log);
+    p.fds_ = {{bpf_map__fd(table_map), bpf_map__fd(about_map), bpf_map__fd(counts_map)},
+              bpf_program__fd(wanted)};
+
+    // From here on no process can write the maps, not even root; the program still can.
+    const synfp_u32 zero = 0;
+    int r = bpf_map_update_elem(p.fds_.maps.about, &zero, &meta, BPF_ANY);
+    for (const int fd : {p.fds_.maps.about, p.fds_.maps.table, p.fds_.maps.counts}) {
+      if (r == 0) r = bpf_map_freeze(fd);
+    }
+    if (r != 0)
+      return setup_error{errc::system, -r, std::string("cannot freeze the maps: ") + std::strerror(-r)};
+
+    auto records = table::attach(p.fds_.maps);
+    if (!records) return std::move(records).error();
+    p.records_ = std::make_unique<table>(*std::move(records));
+
+    if constexpr (C.hook == hook::xdp) {
+      auto link = detail::attach_xdp(p.fds_.program, options.interface);
+      if (!link) return std::move(link).error();
+      p.link_ = *std::move(link);
+    }
+    return p;
+  }
+
+  /// Shares a probe that another process opened, by its fds, which stay the caller's and may be closed
+  /// afterwards. Refuses one whose table or configuration is not exactly C's. `fds.program` is needed for
+  /// hook::reuseport if this process makes the listen group; -1 if it only reads.
+  static setup_result<probe> share(const probe_fds& fds) {
+    auto records = table::attach(fds.maps);
+    if (!records) return std::move(records).error();
+    const synfp_meta& theirs = records->about();
+    const synfp_meta ours = describe({});
+    const char* different = nullptr;
+    if (theirs.hook != ours.hook) different = "hook";
+    if (theirs.scope != ours.scope) different = "key_scope";
+    if (theirs.families != ours.families) different = "families";
+    if (theirs.buckets != ours.buckets) different = "buckets";
+    if (theirs.hold != ours.hold) different = "hold";
+    if (theirs.max_age_ns != ours.max_age_ns) different = "max_age";
+    if (theirs.conflict_ns != ours.conflict_ns) different = "conflict_window";
+    if (C.port_count() != 0 &&
+        (theirs.ports != ours.ports || std::memcmp(theirs.port, ours.port, sizeof ours.port) != 0))
+      different = "ports";
+    if (different != nullptr)
+      return setup_error{errc::incompatible, 0,
+                         std::string("the running probe has another ") + different +
+                             " than this program was compiled for; use the same probe_config in both"};
+    probe p{unopened{}};
+    p.records_ = std::make_unique<table>(*std::move(records));
+    p.fds_.maps = fds.maps;
+    if (fds.program >= 0) {
+      p.shared_program_ = detail::owned_fd(::fcntl(fds.program, F_DUPFD_CLOEXEC, 0));
+      if (p.shared_program_.get() < 0)
+        return setup_error{errc::invalid, errno,
+                           "the program's fd is not open; pass the fds of a running probe"};
+      p.fds_.program = p.shared_program_.get();
+    }
+    return p;
+  }
+
+  /// hook::reuseport: attaches to the listen group of its first socket, which must have SO_REUSEPORT set
+  /// before bind().
+  setup_result<void> prepare(int fd, bool first) {
+    if (C.hook != hook::reuseport || !first || fds_.program < 0) return {};
+    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &fds_.program, sizeof fds_.program) == 0)
+      return {};
+    const int number = errno;
+    const char* advice = number == EINVAL       ? "set SO_REUSEPORT on the socket before bind()"
+                         : number == EOPNOTSUPP ? "use a plain TCP socket, MPTCP listeners take no program"
+                         : number == ENOMEM     ? "raise net.core.optmem_max"
+                                                : "see setsockopt(2), SO_ATTACH_REUSEPORT_EBPF";
+    return setup_error{errc::system, number,
+                       std::string("cannot attach the probe to the listening socket (") +
+                           std::strerror(number) + "); " + advice};
+  }
+
+  syn_lookup find(const connection& c, std::uint64_t now) const noexcept { return records_->find(c, now); }
+
+  /// The table, for lookups by key and for its counters.
+  const table& records() const noexcept { return *records_; }
+  /// See table::displaced().
+  bool displaced() const noexcept { return records_->displaced(); }
+  const probe_fds& fds() const noexcept { return fds_; }
+
+ private:
+  static constexpr const char* program_name = C.hook == hook::xdp ? "synfp_xdp" : "synfp_reuseport";
+
+  struct unopened {};
+  explicit probe(unopened) noexcept {}
+
+  static synfp_meta describe(const probe_options& options) {
+    synfp_meta m{};
+    m.magic = SYNFP_ABI_MAGIC;
+    m.abi = SYNFP_ABI_VERSION;
+    m.hook = static_cast<synfp_u8>(C.hook);
+    m.scope = static_cast<synfp_u8>(C.key_scope);
+    m.layout = synfp::detail::layout::hash();
+    m.max_age_ns = C.max_age.ns();
+    m.conflict_ns = C.conflict_window.ns();
+    m.buckets = C.buckets;
+    m.hold = static_cast<synfp_u32>(C.hold.ns() >> SYNFP_TIME_SHIFT);
+    m.families = static_cast<synfp_u8>(C.families);
+    const auto use = [&m](std::span<const std::uint16_t> ports) {
+      for (const std::uint16_t port : ports) m.port[m.ports++] = synfp_net16(port, SYNFP_LITTLE);
+    };
+    use(std::span(C.ports).first(C.port_count()));
+    use(options.ports);
+    return m;
+  }
+
+  static synfp_config configure(const synfp_meta& m) {
+    synfp_config c{};
+    c.secret[0] = m.secret[0];
+    c.secret[1] = m.secret[1];
+    c.conflict_ns = m.conflict_ns;
+    c.bucket_mask = m.buckets - 1;
+    c.hold = m.hold;
+    for (int i = 0; i < SYNFP_MAX_PORTS; ++i) c.port[i] = m.port[i];
+    c.ports = m.ports;
+    c.families = m.families;
+    c.scope = m.scope;
+#if defined(__x86_64__) || defined(__i386__)
+    c.publish = SYNFP_PUBLISH_STORE;
+#else
+    c.publish = SYNFP_PUBLISH_EXCHANGE;
+#endif
+    return c;
+  }
+
+  detail::object_ptr object_;
+  detail::owned_fd link_;
+  detail::owned_fd shared_program_;
+  probe_fds fds_;
+  std::unique_ptr<table> records_;
+};
+
+}  // namespace capture
+SYNFP_END_NAMESPACE

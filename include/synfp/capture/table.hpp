@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+// The reader's side of the table: an fd, a read-only mapping and a seqlock. No libbpf, no system call per
+// lookup.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>  // strtoll
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <synfp/abi.h>
+#include <synfp/capture/source.hpp>
+#include <synfp/layout.hpp>
+#include <synfp/setup_error.hpp>
+#include <synfp/syn_record.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace capture {
+
+/// The three maps of a probe. Plain numbers: whoever opened them closes them.
+struct table_fds {
+  int table = -1;
+  int about = -1;
+  int counts = -1;
+};
+
+namespace detail {
+
+/// A read-only shared mapping of a map.
+class mapping {
+ public:
+  mapping() = default;
+  mapping(const mapping&) = delete;
+  mapping& operator=(const mapping&) = delete;
+  mapping(mapping&& other) noexcept
+      : at_(std::exchange(other.at_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  mapping& operator=(mapping&& other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~mapping() {
+    if (at_ != nullptr) ::munmap(at_, size_);
+  }
+
+  static setup_result<mapping> open(int fd, std::size_t size, const char* what) {
+    mapping m;
+    void* at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (at == MAP_FAILED) {
+      const int number = errno;
+      std::string text =
+          std::string("cannot map the ") + what + " of the probe (" + std::strerror(number) + "); ";
+      text +=
+          number == EINVAL
+              ? "it is smaller than its description says, or the fd was opened read-only: open it O_RDWR, "
+                "the map is frozen and cannot be written"
+              : "pass the fds of a synfp probe";
+      return setup_error{errc::incompatible, number, std::move(text)};
+    }
+    m.at_ = at;
+    m.size_ = size;
+    return m;
+  }
+  const void* data() const noexcept { return at_; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// What this process adds to CLOCK_MONOTONIC of the initial time namespace, ns (time_namespaces(7)).
+inline std::int64_t time_namespace_offset() noexcept {
+  const int fd = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;  // the kernel has no time namespaces
+  char text[256];
+  const ssize_t n = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char* line = std::strstr(text, "monotonic");
+  if (line == nullptr) return 0;
+  char* end = nullptr;
+  const long long seconds = std::strtoll(line + std::strlen("monotonic"), &end, 10);
+  const long long nanoseconds = std::strtoll(end, nullptr, 10);
+  return seconds * 1'000'000'000 + nanoseconds;
+}
+
+// Loads of memory that the kernel writes meanwhile. ThreadSanitizer does not know fences, so there the
+// payload loads order themselves.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr int payload_order = __ATOMIC_ACQUIRE;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr int payload_order = __ATOMIC_ACQUIRE;
+#else
+inline constexpr int payload_order = __ATOMIC_RELAXED;
+#endif
+#else
+inline constexpr int payload_order = __ATOMIC_RELAXED;
+#endif
+
+template <class T>
+T load_payload(const T& at) noexcept {
+  return __atomic_load_n(&at, payload_order);
+}
+inline void payload_fence() noexcept {
+  if constexpr (payload_order == __ATOMIC_RELAXED) __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
+}  // namespace detail
+
+/// Finds records in a table that a probe writes. The mapping lives as long as the object; the fds may be
+/// closed after attach(). find() is thread-safe and wait-free: a bounded number of steps, no lock, no
+/// allocation, no system call.
+class table {
+ public:
+  /// Maps the table and refuses one that this build does not agree with, with the reason.
+  static setup_result<table> attach(const table_fds& fds) {
+    table t;
+    auto about = detail::mapping::open(fds.about, sizeof(synfp_meta), "description");
+    if (!about) return std::move(about).error();
+    std::memcpy(&t.meta_, about->data(), sizeof t.meta_);
+    if (t.meta_.magic != SYNFP_ABI_MAGIC)
+      return refuse("these maps are not a synfp table; pass the fds of a synfp probe");
+    if (t.meta_.abi != SYNFP_ABI_VERSION || t.meta_.layout != synfp::detail::layout::hash())
+      return refuse("the table was made by another version of synfp (ABI " + std::to_string(t.meta_.abi) +
+                    ", this is " + std::to_string(SYNFP_ABI_VERSION) +
+                    "); build probe and server from the same version");
+    if (t.meta_.buckets == 0 || (t.meta_.buckets & (t.meta_.buckets - 1)) != 0 || t.meta_.cpus == 0)
+      return refuse("the description of the table is damaged; start the probe again");
+    auto buckets =
+        detail::mapping::open(fds.table, std::size_t{t.meta_.buckets} * sizeof(synfp_bucket), "table");
+    if (!buckets) return std::move(buckets).error();
+    auto counts =
+        detail::mapping::open(fds.counts, std::size_t{t.meta_.cpus} * sizeof(synfp_counters), "counters");
+    if (!counts) return std::move(counts).error();
+    t.buckets_map_ = *std::move(buckets);
+    t.counts_map_ = *std::move(counts);
+    t.buckets_ = static_cast<const synfp_bucket*>(t.buckets_map_.data());
+    t.counts_ = static_cast<const synfp_counters*>(t.counts_map_.data());
+    t.clock_offset_ = detail::time_namespace_offset();
+    t.watch_ = std::make_unique<watch>();
+    return t;
+  }
+
+  /// The key of a connection in this table.
+  synfp_key key_of(const endpoint& peer, const endpoint& local) const noexcept {
+    const bool zoned = meta_.hook == SYNFP_HOOK_XDP;  // a socket filter does not know the interface
+    return synfp_make_key(synfp_address6(peer.address().data(), SYNFP_LITTLE),
+                          synfp_address6(local.address().data(), SYNFP_LITTLE),
+                          synfp_net16(peer.port(), SYNFP_LITTLE), synfp_net16(local.port(), SYNFP_LITTLE),
+                          zoned ? peer.scope() : 0, meta_.scope, SYNFP_LITTLE);
+  }
+
+  /// The record of `key`, or why there is none. `now`: now_ns(). A record is returned only if the whole key
+  /// matched in one consistent snapshot, no write to its bucket was lost since, no other SYN contradicts it,
+  /// and it is younger than max_age.
+  syn_lookup find(const synfp_key& key, std::uint64_t now) const noexcept {
+    const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
+    const synfp_bucket& bucket = buckets_[synfp_bucket_of(hash, meta_.buckets - 1)];
+    const synfp_u32 tag = synfp_tag_of(hash);
+    const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+      const synfp_u32 sequence = __atomic_load_n(&bucket.sequence, __ATOMIC_ACQUIRE);
+      if ((sequence & 1) != 0) {
+        pause();
+        continue;
+      }
+      synfp_slot slot;
+      bool found = false;
+      for (const auto& candidate : bucket.tag) {
+        if (detail::load_payload(candidate) != tag) continue;
+        copy(bucket.slot[&candidate - bucket.tag], slot);
+        if (!same_key(slot, key)) continue;  // another key of the same tag, or torn: the check below tells
+        found = true;
+        break;
+      }
+      const miss absent = found ? miss::none : why_absent(bucket, kernel_now);
+      const synfp_u32 lost = detail::load_payload(bucket.lost);
+      detail::payload_fence();
+      if (__atomic_load_n(&bucket.sequence, __ATOMIC_RELAXED) != sequence) continue;
+      if (!found) return syn_lookup::missed(absent == miss::not_captured ? watch_silence() : absent);
+      if (slot.lost != lost) return syn_lookup::missed(miss::busy);
+      return judge(slot, kernel_now);
+    }
+    return syn_lookup::missed(miss::busy);
+  }
+
+  /// As a source: the table of a probe that someone else attached.
+  syn_lookup find(const connection& c, std::uint64_t now) const noexcept {
+    return find(key_of(c.peer, c.local), now);
+  }
+  setup_result<void> prepare(int, bool) { return {}; }
+
+  /// True while connections arrive and the probe does not run: another program took its place on the listen
+  /// group, or it was detached. Judged from lookups; becomes false again when the probe runs.
+  bool displaced() const noexcept { return watch_->misses.load(std::memory_order_relaxed) >= silence; }
+
+  /// How often each `synfp_counter` was counted, over all CPUs.
+  std::array<std::uint64_t, SYNFP_COUNTERS> counters() const noexcept {
+    std::array<std::uint64_t, SYNFP_COUNTERS> sum{};
+    for (unsigned cpu = 0; cpu < meta_.cpus; ++cpu) {
+      for (unsigned i = 0; i < sum.size(); ++i) sum[i] += detail::load_payload(counts_[cpu].value[i]);
+    }
+    return sum;
+  }
+
+  const synfp_meta& about() const noexcept { return meta_; }
+
+ private:
+  static constexpr int attempts = 4;
+  static constexpr std::uint32_t silence =
+      8;  // lookups in a row that found nothing while the probe did not run
+
+  struct watch {
+    std::atomic<std::uint64_t> runs{0};
+    std::atomic<std::uint32_t> misses{0};
+  };
+
+  table() = default;
+
+  static setup_error refuse(std::string why) { return {errc::incompatible, 0, std::move(why)}; }
+
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory");
+#endif
+  }
+
+  static void copy(const synfp_slot& from, synfp_slot& to) noexcept {
+    constexpr std::size_t words = sizeof(synfp_slot) / sizeof(synfp_u64);
+    synfp_u64 buffer[words];
+    // Shared memory made of 8-byte words; atomic_ref does not take const before C++26.
+    const auto* source = reinterpret_cast<const synfp_u64*>(&from);
+    for (std::size_t i = 0; i < words; ++i) buffer[i] = __atomic_load_n(source + i, detail::payload_order);
+    std::memcpy(&to, buffer, sizeof to);
+  }
+
+  bool same_key(const synfp_slot& slot, const synfp_key& key) const noexcept {
+    synfp_key own;
+    if (slot.ip[0] >> 4 == 4) {
+      own = synfp_key4(slot.ip, slot.tcp, meta_.scope, SYNFP_LITTLE);
+    } else {
+      own = synfp_key6(slot.ip, slot.tcp, slot.ifindex, meta_.scope, SYNFP_LITTLE);
+    }
+    return std::memcmp(&own, &key, sizeof own) == 0;
+  }
+
+  // Slots are filled in turn: a key that was written within max_age is still there unless 15 younger ones
+  // followed.
+  miss why_absent(const synfp_bucket& bucket, std::uint64_t kernel_now) const noexcept {
+    const auto now32 = static_cast<synfp_u32>(kernel_now >> SYNFP_TIME_SHIFT);
+    const auto max32 = static_cast<synfp_u32>(meta_.max_age_ns >> SYNFP_TIME_SHIFT);
+    for (int i = 0; i < SYNFP_WAYS; ++i) {
+      if (detail::load_payload(bucket.tag[i]) == 0) return miss::not_captured;
+      if (now32 - detail::load_payload(bucket.time32[i]) > max32) return miss::not_captured;
+    }
+    return miss::overwritten;
+  }
+
+  miss watch_silence() const noexcept {
+    std::uint64_t runs = 0;
+    for (unsigned cpu = 0; cpu < meta_.cpus; ++cpu)
+      runs += detail::load_payload(counts_[cpu].value[SYNFP_COUNT_RUNS]);
+    if (watch_->runs.exchange(runs, std::memory_order_relaxed) != runs) {
+      watch_->misses.store(0, std::memory_order_relaxed);
+      return miss::not_captured;
+    }
+    if (watch_->misses.load(std::memory_order_relaxed) < silence)
+      watch_->misses.fetch_add(1, std::memory_order_relaxed);
+    return displaced() ? miss::displaced : miss::not_captured;
+  }
+
+  syn_lookup judge(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
+    const auto age = static_cast<std::int64_t>(kernel_now - slot.time);
+    if (age < 0 || static_cast<std::uint64_t>(age) > meta_.max_age_ns) return syn_lookup::missed(miss::stale);
+    const bool verified = (slot.flags & SYNFP_VERIFIED) != 0;
+    if ((slot.flags & SYNFP_CONFLICT) != 0 && !verified) return syn_lookup::missed(miss::conflict);
+
+    const unsigned tcp_length = (slot.tcp[12] >> 4) * 4U;
+    const unsigned offset = slot.tcp_offset * 4U;
+    const unsigned fixed = slot.ip[0] >> 4 == 4 ? 20 : 40;
+    const unsigned kept = (slot.flags & SYNFP_TRUNCATED) != 0 ? fixed : offset;
+    if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return syn_lookup::missed(miss::truncated);
+    const auto record =
+        syn_record::from_parts(std::span(slot.ip).first(kept), std::span(slot.tcp).first(tcp_length), offset);
+    if (!record) return syn_lookup::missed(miss::truncated);
+
+    syn_lookup found;
+    found.record = *record;
+    syn_record::arrival arrival;
+    arrival.time_ns = slot.time + static_cast<std::uint64_t>(clock_offset_);
+    arrival.ifindex = slot.ifindex;
+    arrival.vlan = {slot.vlan[0], slot.vlan[1]};
+    // Without cookies a listener's program does not see copies: the half-open connection takes them.
+    if (slot.hook != SYNFP_HOOK_REUSEPORT || verified) arrival.retransmits = slot.retransmits;
+    found.record.set_arrived(arrival);
+    found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
+    found.proof = verified ? proof::verified : proof::tuple;
+    found.miss = miss::none;
+    found.age_ns = static_cast<std::uint64_t>(age);
+    return found;
+  }
+
+  synfp_meta meta_{};
+  const synfp_bucket* buckets_ = nullptr;
+  const synfp_counters* counts_ = nullptr;
+  std::int64_t clock_offset_ = 0;
+  detail::mapping buckets_map_;
+  detail::mapping counts_map_;
+  std::unique_ptr<watch> watch_;
+};
+static_assert(source<table>);
+
+}  // namespace capture
+SYNFP_END_NAMESPACE

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The compile-time configuration of a probe and the rules it must obey.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <synfp/abi.h>
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+
+/// Where the probe sits.
+enum class hook : std::uint8_t {
+  reuseport = SYNFP_HOOK_REUSEPORT,  ///< on our own listener; needs CAP_BPF
+  xdp = SYNFP_HOOK_XDP,  ///< on an interface, before the stack; needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON
+};
+
+enum class families : std::uint8_t {
+  ipv4 = SYNFP_FAMILY_IPV4,
+  ipv6 = SYNFP_FAMILY_IPV6,
+  both = SYNFP_FAMILY_IPV4 | SYNFP_FAMILY_IPV6,
+};
+
+/// What identifies a connection in the table.
+enum class key_scope : std::uint8_t {
+  flow = SYNFP_SCOPE_FLOW,  ///< peer address and port, local address and port
+  peer = SYNFP_SCOPE_PEER,  ///< peer address and port, local port: saves a getsockname on a wildcard listener
+};
+
+/// Milliseconds; std::chrono's types cannot be template arguments.
+struct milliseconds {
+  std::uint32_t count = 0;
+  constexpr std::uint64_t ns() const noexcept { return std::uint64_t{count} * 1'000'000; }
+  friend constexpr bool operator==(const milliseconds&, const milliseconds&) = default;
+};
+
+/// `capture::probe<probe_config{.hook = hook::xdp}>`. What is only known at run time is an argument of
+/// open().
+struct probe_config {
+  synfp::hook hook = synfp::hook::reuseport;
+  synfp::families families = synfp::families::both;
+  synfp::key_scope key_scope = synfp::key_scope::flow;
+  /// 15 records and 2 KiB each; a power of two. 4096 are 8 MiB.
+  std::uint32_t buckets = 4096;
+  /// A record younger than this is not evicted for another connection's: in a flood the newcomer is dropped
+  /// instead. About the time from a SYN to its accept(); 0 turns it off.
+  milliseconds hold{250};
+  /// An older record is not believed.
+  milliseconds max_age{5000};
+  /// A second, different SYN for the same connection within this time makes it a conflict.
+  milliseconds conflict_window{5000};
+  /// Local ports of interest; 0 ends the list, an empty list means all.
+  std::array<std::uint16_t, SYNFP_MAX_PORTS> ports{};
+
+  constexpr unsigned port_count() const noexcept {
+    unsigned n = 0;
+    while (n < ports.size() && ports[n] != 0) ++n;
+    return n;
+  }
+};
+
+namespace detail {
+template <probe_config C>
+struct checked_config {
+  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp,
+                "probe_config::hook must be hook::reuseport or hook::xdp");
+  static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
+                "probe_config::families must be ipv4, ipv6 or both");
+  static_assert(C.key_scope == key_scope::flow || C.key_scope == key_scope::peer,
+                "probe_config::key_scope must be flow or peer");
+  static_assert(C.buckets != 0 && (C.buckets & (C.buckets - 1)) == 0,
+                "probe_config::buckets must be a power of two");
+  static_assert(C.buckets <= (1U << 22), "probe_config::buckets must be at most 2^22, a table of 8 GiB");
+  static_assert(C.max_age.count >= 1 && C.max_age.count <= 600'000,
+                "probe_config::max_age must be between 1 ms and 10 minutes");
+  static_assert(C.hold.count <= C.max_age.count, "probe_config::hold must not exceed max_age");
+  static_assert(
+      C.conflict_window.count >= C.max_age.count,
+      "probe_config::conflict_window must not be shorter than max_age: a second SYN would replace a record "
+      "that is still believed");
+  static_assert(C.conflict_window.count <= 3'600'000,
+                "probe_config::conflict_window must be at most an hour");
+  static constexpr bool ports_are_dense() {
+    for (unsigned i = C.port_count(); i < C.ports.size(); ++i) {
+      if (C.ports[i] != 0) return false;
+    }
+    return true;
+  }
+  static_assert(ports_are_dense(), "probe_config::ports must have no gap: a 0 ends the list");
+  static constexpr bool value = true;
+};
+}  // namespace detail
+
+SYNFP_END_NAMESPACE
