@@ -69,6 +69,14 @@ class owned_fd {
   int fd_ = -1;
 };
 
+/// An options struct of libbpf, zeroed, with its size; LIBBPF_OPTS is not standard C++.
+template <class Options>
+Options sized() noexcept {
+  Options options{};
+  options.sz = sizeof options;
+  return options;
+}
+
 struct object_closer {
   void operator()(bpf_object* object) const noexcept { bpf_object__close(object); }
 };
@@ -150,7 +158,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
   if (index == 0)
     return setup_error{errc::invalid, errno,
                        "there is no interface '" + interface + "'; see 'ip link' for their names"};
-  LIBBPF_OPTS(bpf_xdp_query_opts, query);
+  auto query = sized<bpf_xdp_query_opts>();
   if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
     std::uint32_t id = query.prog_id;
     for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
@@ -170,7 +178,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
   }
   int number = 0;
   for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-    LIBBPF_OPTS(bpf_link_create_opts, options);
+    auto options = sized<bpf_link_create_opts>();
     options.flags = mode;
     const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
     if (fd >= 0) return owned_fd(fd);
@@ -222,7 +230,7 @@ class probe {
                          "cannot get random bytes for the table's secret; see getrandom(2)"};
 
     namespace object = synfp::detail::bpf_object;
-    LIBBPF_OPTS(bpf_object_open_opts, open_options);
+    auto open_options = detail::sized<bpf_object_open_opts>();
     open_options.object_name = "synfp";
     probe p{unopened{}};
     p.object_.reset(bpf_object__open_mem(object::words, object::size, &open_options));
