@@ -1,8 +1,12 @@
 # Compiles bpf/ for both byte orders and generates synfp/detail/bpf_object.hpp: the objects as bytes, and what their
 # BTF says as static_asserts. Only this build step needs clang; the installed headers do not.
-find_program(SYNFP_BPF_CLANG NAMES clang clang-14 REQUIRED)
-find_program(SYNFP_BPF_STRIP NAMES llvm-strip llvm-strip-14 REQUIRED)
-pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=1.1)
+synfp_find_libbpf(REQUIRED)
+find_program(SYNFP_BPF_CLANG NAMES clang clang-14)
+find_program(SYNFP_BPF_STRIP NAMES llvm-strip llvm-strip-14)
+if(NOT SYNFP_BPF_CLANG OR NOT SYNFP_BPF_STRIP)
+  message(FATAL_ERROR "synfp::probe needs clang and llvm-strip to build its BPF programs (Debian: clang, llvm). "
+                      "Without the probe: -DSYNFP_PROBE=OFF.")
+endif()
 
 set(SYNFP_GENERATED_DIR ${CMAKE_CURRENT_BINARY_DIR}/generated)
 set(bpf_header ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp)
@@ -31,7 +35,7 @@ foreach(endian el eb)
   list(APPEND bpf_objects ${object})
 endforeach()
 
-add_executable(embed_bpf ${CMAKE_CURRENT_SOURCE_DIR}/cmake/embed_bpf.c)
+add_executable(embed_bpf EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/cmake/embed_bpf.c)
 target_link_libraries(embed_bpf PRIVATE PkgConfig::libbpf)
 file(MAKE_DIRECTORY ${SYNFP_GENERATED_DIR}/synfp/detail)
 add_custom_command(
@@ -40,7 +44,10 @@ add_custom_command(
   DEPENDS embed_bpf ${bpf_objects}
   COMMENT "Embedding the BPF programs"
   VERBATIM)
-add_custom_target(synfp_bpf_object DEPENDS ${bpf_header})
+if(SYNFP_INSTALL)
+  set(all ALL)  # what install() copies has to be built
+endif()
+add_custom_target(synfp_bpf_object ${all} DEPENDS ${bpf_header})
 
 # For programs that load the probe: adds libbpf and the generated header.
 add_library(synfp_probe INTERFACE)
