@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// What a handler sees of a request.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+#include <synfp/endpoint.hpp>
+#include <synfp/http/parser.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+
+struct syn_lookup;  // what is known of the connection's SYN: syn_record.hpp
+
+namespace http {
+
+/// A complete request on a connection. It owns nothing: it and every view it returns are valid until the
+/// response has been handed to the connection, that is, as long as the handler (a coroutine included) runs.
+/// Copy what has to live longer. Text is as received: not decoded, not normalised. What the parser guarantees
+/// of it, see request_parser.
+class request {
+ public:
+  /// `parsed` must be complete and, like its buffer, outlive the request. `syn` may be null.
+  request(const request_parser& parsed, const endpoint& peer, const endpoint& local,
+          const syn_lookup* syn = nullptr) noexcept
+      : parsed_(&parsed), peer_(&peer), local_(&local), syn_(syn) {}
+  request(const request_parser&&, const endpoint&, const endpoint&, const syn_lookup* = nullptr) = delete;
+
+  http::method method() const noexcept { return parsed_->method(); }
+  /// Also of a method that has no enumerator.
+  std::string_view method_text() const noexcept { return parsed_->method_text(); }
+  std::string_view target() const noexcept { return parsed_->target(); }
+  /// The target up to '?', "*" for OPTIONS *.
+  std::string_view path() const noexcept { return parsed_->path(); }
+  /// The target behind the first '?', or empty.
+  std::string_view query() const noexcept { return parsed_->query(); }
+  /// 0 or 1, of HTTP/1.x.
+  int version_minor() const noexcept { return parsed_->version_minor(); }
+  /// host[:port]; may be empty on HTTP/1.0 only.
+  std::string_view host() const noexcept { return parsed_->host(); }
+  std::string_view body() const noexcept { return parsed_->body(); }
+  /// What the client asked for; the server may close nevertheless.
+  bool keep_alive() const noexcept { return parsed_->keep_alive(); }
+
+  /// The value of the first field of this name (ASCII case-insensitive). A list may be spread over several
+  /// fields: iterate over headers() for those.
+  std::optional<std::string_view> header(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < parsed_->header_count(); ++i) {
+      const header_field field = parsed_->header(i);
+      if (detail::equal(field.name, name)) return field.value;
+    }
+    return std::nullopt;
+  }
+
+  /// All fields in order of arrival: `for (http::header_field f : request.headers())`.
+  class header_range {
+   public:
+    class iterator {
+     public:
+      using value_type = header_field;
+      using difference_type = std::ptrdiff_t;
+      iterator() noexcept = default;
+      iterator(const request_parser* parsed, std::size_t i) noexcept : parsed_(parsed), i_(i) {}
+      header_field operator*() const noexcept { return parsed_->header(i_); }
+      iterator& operator++() noexcept {
+        ++i_;
+        return *this;
+      }
+      iterator operator++(int) noexcept {
+        iterator before = *this;
+        ++i_;
+        return before;
+      }
+      friend bool operator==(const iterator&, const iterator&) noexcept = default;
+
+     private:
+      const request_parser* parsed_ = nullptr;
+      std::size_t i_ = 0;
+    };
+
+    explicit header_range(const request_parser& parsed) noexcept : parsed_(&parsed) {}
+    iterator begin() const noexcept { return {parsed_, 0}; }
+    iterator end() const noexcept { return {parsed_, parsed_->header_count()}; }
+    std::size_t size() const noexcept { return parsed_->header_count(); }
+
+   private:
+    const request_parser* parsed_;
+  };
+  header_range headers() const noexcept { return header_range(*parsed_); }
+
+  const endpoint& peer() const noexcept { return *peer_; }
+  const endpoint& local() const noexcept { return *local_; }
+  /// What accept() found out about the SYN of this connection, or null.
+  const syn_lookup* syn_info() const noexcept { return syn_; }
+
+ private:
+  const request_parser* parsed_;
+  const endpoint* peer_;
+  const endpoint* local_;
+  const syn_lookup* syn_;
+};
+
+}  // namespace http
+SYNFP_END_NAMESPACE

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <string>
+#include <type_traits>
+
+#include <synfp/http/request.hpp>
+
+namespace {
+
+using synfp::endpoint;
+namespace http = synfp::http;
+
+TEST(http_request, shows_what_was_parsed) {
+  std::string bytes =
+      "PUT /a?b=c HTTP/1.0\r\nHost: h:1\r\nX-One: 1\r\nx-one: 2\r\nConnection: keep-alive\r\nContent-Length: "
+      "2\r\n\r\nhi";
+  http::request_parser parser;
+  ASSERT_EQ(parser.parse(bytes), http::parse_status::complete);
+  const endpoint peer = *endpoint::parse("192.0.2.1:5");
+  const endpoint local = *endpoint::parse("[::1]:8080");
+  const http::request r(parser, peer, local);
+  EXPECT_EQ(r.method(), http::method::put);
+  EXPECT_EQ(r.method_text(), "PUT");
+  EXPECT_EQ(r.target(), "/a?b=c");
+  EXPECT_EQ(r.path(), "/a");
+  EXPECT_EQ(r.query(), "b=c");
+  EXPECT_EQ(r.version_minor(), 0);
+  EXPECT_EQ(r.host(), "h:1");
+  EXPECT_EQ(r.body(), "hi");
+  EXPECT_TRUE(r.keep_alive());
+  EXPECT_EQ(r.header("X-ONE"), "1");
+  EXPECT_EQ(r.header("x-on"), std::nullopt);
+  EXPECT_EQ(r.header(""), std::nullopt);
+  EXPECT_EQ(r.peer(), peer);
+  EXPECT_EQ(r.local(), local);
+  EXPECT_EQ(r.syn_info(), nullptr);
+  std::string seen;
+  for (const http::header_field f : r.headers())
+    seen += std::string(f.name) + "=" + std::string(f.value) + ";";
+  EXPECT_EQ(seen, "Host=h:1;X-One=1;x-one=2;Connection=keep-alive;Content-Length=2;");
+  EXPECT_EQ(r.headers().size(), 5U);
+}
+
+TEST(http_request, a_request_without_fields) {
+  std::string bytes = "GET / HTTP/1.0\r\n\r\n";
+  http::request_parser parser;
+  ASSERT_EQ(parser.parse(bytes), http::parse_status::complete);
+  const endpoint e;
+  const http::request r(parser, e, e);
+  EXPECT_TRUE(r.headers().begin() == r.headers().end());
+  EXPECT_EQ(r.host(), "");
+  EXPECT_EQ(r.query(), "");
+  EXPECT_EQ(r.body(), "");
+}
+
+// A parser that dies with the full expression would leave a dangling request.
+static_assert(
+    !std::is_constructible_v<http::request, http::request_parser&&, const endpoint&, const endpoint&>);
+static_assert(
+    std::is_constructible_v<http::request, const http::request_parser&, const endpoint&, const endpoint&>);
+
+TEST(http_method, names_are_case_sensitive) {
+  for (const auto name : {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}) {
+    EXPECT_EQ(to_string(http::method_from(name)), name);
+  }
+  for (const auto name : {"get", "Get", "GETX", "", "PROPFIND"}) {
+    EXPECT_EQ(http::method_from(name), http::method::other) << name;
+  }
+}
+
+}  // namespace
