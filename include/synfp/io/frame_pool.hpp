@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// Memory for coroutine frames and per-connection state: a thread-local pool of size classes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+
+#include <synfp/version.hpp>
+
+// Under AddressSanitizer every block comes from malloc, so that it sees use after free.
+#if defined(__SANITIZE_ADDRESS__)
+#define SYNFP_POOL_BYPASS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SYNFP_POOL_BYPASS 1
+#endif
+#endif
+#ifndef SYNFP_POOL_BYPASS
+#define SYNFP_POOL_BYPASS 0
+#endif
+
+SYNFP_BEGIN_NAMESPACE
+namespace io {
+
+/// Blocks of powers of two from 64 bytes to 64 KiB, kept in one free list per class and thread; larger ones
+/// go straight to operator new. A block may be freed on another thread than the one that allocated it: it
+/// then joins the freeing thread's list. A list keeps at most 4 MiB, so that a thread which only frees does
+/// not collect memory for ever. Blocks are aligned as by operator new.
+class frame_pool {
+ public:
+  static constexpr std::size_t smallest = 64;
+  static constexpr std::size_t largest = 64 * 1024;
+  static constexpr std::size_t kept_per_class = 4 * 1024 * 1024;
+
+  static void* allocate(std::size_t size) {
+    const unsigned c = class_of(size);
+    if (SYNFP_POOL_BYPASS || c == classes) return ::operator new(size);
+    list& l = lists_[c];
+    if (l.head != nullptr) {
+      block* b = l.head;
+      l.head = b->next;
+      l.bytes -= smallest << c;
+      return b;
+    }
+    return ::operator new(smallest << c);
+  }
+
+  /// `size` must be the one given to allocate().
+  static void deallocate(void* memory, std::size_t size) noexcept {
+    const unsigned c = class_of(size);
+    if (SYNFP_POOL_BYPASS || c == classes || !keep(lists_[c], smallest << c)) {
+      ::operator delete(memory);
+      return;
+    }
+    lists_[c].head = ::new (memory) block{lists_[c].head};
+    lists_[c].bytes += smallest << c;
+  }
+
+ private:
+  struct block {
+    block* next;
+  };
+  struct list {
+    block* head = nullptr;
+    std::size_t bytes = 0;
+  };
+  static constexpr unsigned classes = 11;
+  static_assert(smallest << (classes - 1) == largest);
+  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= alignof(std::max_align_t));
+
+  enum class state : std::uint8_t { fresh, live, exiting };
+
+  // Returns the lists to the heap when the thread ends. The lists themselves are trivially destructible:
+  // other thread-local objects may free frames after this destructor has run.
+  struct cleaner {
+    cleaner() noexcept { state_ = state::live; }
+    ~cleaner() {
+      state_ = state::exiting;
+      for (list& l : lists_) {
+        while (l.head != nullptr) {
+          block* b = l.head;
+          l.head = b->next;
+          ::operator delete(b);
+        }
+        l.bytes = 0;
+      }
+    }
+  };
+
+  static bool keep(const list& l, std::size_t size) noexcept {
+    if (state_ == state::fresh) {
+      static thread_local cleaner at_exit;
+      (void)at_exit;
+    }
+    return state_ == state::live && l.bytes + size <= kept_per_class;
+  }
+
+  static constexpr unsigned class_of(std::size_t size) noexcept {
+    unsigned c = 0;
+    while (c != classes && size > smallest << c) ++c;
+    return c;
+  }
+
+  static thread_local list lists_[classes];
+  static thread_local state state_;
+};
+
+inline constinit thread_local frame_pool::list frame_pool::lists_[classes] = {};
+inline constinit thread_local frame_pool::state frame_pool::state_ = state::fresh;
+
+/// A standard allocator on frame_pool; all instances are equal.
+template <class T>
+class pool_allocator {
+ public:
+  using value_type = T;
+  static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+
+  constexpr pool_allocator() noexcept = default;
+  template <class U>
+  constexpr pool_allocator(const pool_allocator<U>&) noexcept {}
+
+  T* allocate(std::size_t n) {
+    // An impossible size reaches operator new, which reports it.
+    const std::size_t size = n > SIZE_MAX / sizeof(T) ? SIZE_MAX / 2 : n * sizeof(T);
+    return static_cast<T*>(frame_pool::allocate(size));
+  }
+  void deallocate(T* memory, std::size_t n) noexcept { frame_pool::deallocate(memory, n * sizeof(T)); }
+
+  friend constexpr bool operator==(pool_allocator, pool_allocator) noexcept { return true; }
+};
+
+/// A string whose memory comes from the pool. Free it on any thread.
+using pool_string = std::basic_string<char, std::char_traits<char>, pool_allocator<char>>;
+
+}  // namespace io
+SYNFP_END_NAMESPACE

@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: MIT
+// The event loop of one thread: an io_uring, its receive buffers, its timers and its run queue.
+#pragma once
+
+#include <liburing.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <synfp/io/buffer.hpp>
+#include <synfp/io/detail/list.hpp>
+#include <synfp/io/detail/refusal.hpp>
+#include <synfp/io/detail/run_queue.hpp>
+#include <synfp/io/detail/timer_wheel.hpp>
+#include <synfp/io/task.hpp>
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace io {
+
+/// When the kernel runs the completions of a ring.
+enum class task_run : std::uint8_t {
+  automatic,    ///< the first of the following that the kernel has
+  deferred,     ///< SINGLE_ISSUER | DEFER_TASKRUN (Linux 6.1)
+  cooperative,  ///< COOP_TASKRUN
+  plain,        ///< with an interrupt per completion: about 60 % more CPU time per request
+};
+
+struct ring_options {
+  std::uint32_t entries = 512;       ///< of the submission queue; halved while memory is short
+  std::uint32_t completions = 0;     ///< of the completion queue; 0: eight times `entries`
+  std::uint32_t buffers = 1024;      ///< receive buffers, a power of two up to 32768
+  std::uint32_t buffer_size = 4096;  ///< bytes of each
+  task_run mode = task_run::automatic;
+};
+
+namespace detail {
+
+/// What a completion's user_data points to. It must live until the completion without F_MORE, so it is part
+/// of a pooled object that counts its operations, never of a coroutine frame.
+///
+/// An address can be used again at once: a cancellation that names it was queued before the old operation's
+/// last completion was read, and submissions are in order, so it can never hit the new one.
+struct operation {
+  using handler = void (*)(void* owner, int result, unsigned flags);
+  handler complete;
+  void* owner;
+};
+
+inline constinit thread_local bool thread_has_ring = false;
+
+constexpr bool is_last(unsigned flags) noexcept { return (flags & IORING_CQE_F_MORE) == 0; }
+
+/// Called every turn after all completions have been read, before anything resumes.
+class turn_hook {
+ public:
+  virtual void end_of_reap() = 0;
+
+ protected:
+  ~turn_hook() = default;
+};
+
+}  // namespace detail
+
+/// Called once when the ring begins to stop. Owners register with ring::on_stop; destroying it unregisters.
+class stop_hook : private detail::list_link {
+ public:
+  using callback = void (*)(void* context);
+  stop_hook(callback function, void* context) noexcept : function_(function), context_(context) {}
+  void unregister() noexcept { unlink(); }
+
+ private:
+  friend class ring;
+  callback function_;
+  void* context_;
+};
+
+/// One per thread, used only on the thread that created it; post() is the exception. It must outlive every
+/// stream, listener and awaiter made with it. A coroutine that waits on it resumes inside run() or poll(),
+/// from the run queue, never inside the call that completed it.
+class ring {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// On the thread that will run it. The message of a failure says what to change.
+  static setup_result<std::unique_ptr<ring>> create(const ring_options& options = {});
+
+  ring(const ring&) = delete;
+  ring& operator=(const ring&) = delete;
+  /// Destroys the spawned coroutines of this thread and waits until no operation is in flight.
+  ~ring();
+
+  /// Turns until stop(). Afterwards no operation is in flight, every coroutine spawned on this thread has
+  /// ended or was destroyed, and no buffer is leased unless something outside of them holds one. May be
+  /// called again. Fails only if the kernel refuses the ring, for instance on a wrong thread.
+  result<void> run();
+
+  /// One turn that does not block, for a foreign loop: call it when event_fd() is readable or poll_timeout()
+  /// has passed. Also submits what the resumed coroutines queued. False once a stop() is complete.
+  bool poll();
+
+  /// Readable when poll() has completions to read: add it to epoll, and let poll() reset it. (The ring's own
+  /// descriptor does not wake an epoll with deferred completions.) Owned by the ring.
+  setup_result<int> event_fd();
+
+  /// How long a foreign loop may wait before the next poll(), as epoll_wait takes it: -1 is for ever.
+  int poll_timeout() const noexcept;
+
+  /// Runs `work` on the ring's thread, in order. The one function for other threads, which must know by other
+  /// means that the ring still exists. What was posted to a stopped ring runs in its next run(), or is
+  /// destroyed with the ring.
+  template <class F>
+  void post(F work) {
+    enqueue(std::unique_ptr<posted>(new posted_function<F>(std::move(work))));
+  }
+
+  /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop hooks run.
+  /// run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
+  void stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero());
+  bool stopping() const noexcept { return stopping_; }
+
+  /// Operations that the kernel has not finished, cancellations and the wake-up for post() included.
+  std::size_t in_flight() const noexcept { return in_flight_; }
+  /// Receive buffers that are not with the kernel.
+  std::size_t leased() const noexcept { return buffers_->leased(); }
+  /// The flags that the kernel granted.
+  task_run mode() const noexcept { return mode_; }
+
+  /// The clock at the beginning of this turn's resumptions.
+  clock::time_point now() const noexcept { return now_; }
+
+  /// Fires `entry` after `delay`, counted from now().
+  void arm(timeout& entry, std::chrono::nanoseconds delay) noexcept { wheel_.arm(entry, after(now_, delay)); }
+  void arm_at(timeout& entry, clock::time_point deadline) noexcept { wheel_.arm(entry, deadline); }
+  void disarm(timeout& entry) noexcept { wheel_.disarm(entry); }
+
+  /// `start` plus `delay`, or a year when that is less: a caller's "for ever" must not overflow.
+  static clock::time_point after(clock::time_point start, std::chrono::nanoseconds delay) noexcept {
+    constexpr std::chrono::nanoseconds longest = std::chrono::hours(24 * 365);
+    return start + (delay < longest ? delay : longest);
+  }
+
+  /// `hook` runs once when the ring begins to stop; not at all if it already does.
+  void on_stop(stop_hook& hook) noexcept {
+    hook.unlink();
+    stop_hooks_.push_back(hook);
+  }
+
+  /// Cancels what waits on `fd` in this ring: their awaiters get errc::canceled. Takes effect before this
+  /// returns, so `fd` may be closed then.
+  void cancel_fd(int fd);
+
+  // ---- for the operations in io/ and net/ ----
+
+  /// Queues an SQE that `prepare` fills in. False if the ring is shutting down or cannot take it: `op` is
+  /// then not in flight and will not complete.
+  template <class F>
+  bool start(detail::operation& op, F prepare) {
+    if (closing_) return false;
+    ::io_uring_sqe* sqe = next_sqe();
+    if (sqe == nullptr) return false;
+    prepare(sqe);
+    io_uring_sqe_set_data(sqe, &op);
+    ++in_flight_;
+    return true;
+  }
+  /// Asks for the end of `op`. Its last completion still comes, with whatever result.
+  void cancel(detail::operation& op) noexcept {
+    ::io_uring_sqe* sqe = next_sqe();
+    if (sqe == nullptr) return;
+    io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
+    io_uring_sqe_set_data(sqe, nullptr);
+    ++in_flight_;
+  }
+  /// Hands over what is queued. An SQE names a descriptor by number: before that number may be closed and
+  /// used again by someone who does not wait for the last completion, the kernel must have looked it up.
+  void submit_all() noexcept;
+  detail::buffer_pool& buffers() noexcept { return *buffers_; }
+  void add_hook(detail::turn_hook& hook) { hooks_.push_back(&hook); }
+  void remove_hook(detail::turn_hook& hook) noexcept {
+    for (auto i = hooks_.begin(); i != hooks_.end(); ++i) {
+      if (*i == &hook) {
+        hooks_.erase(i);
+        return;
+      }
+    }
+  }
+  /// The ring refuses operations: it is at the end of run() or being destroyed.
+  bool closing() const noexcept { return closing_; }
+
+ private:
+  static constexpr std::size_t resumptions_per_turn = 256;
+
+  struct completion {
+    std::uint64_t user_data;
+    int result;
+    unsigned flags;
+  };
+
+  struct posted {
+    posted* next = nullptr;
+    virtual ~posted() = default;
+    virtual void run() = 0;
+  };
+  template <class F>
+  struct posted_function final : posted {
+    explicit posted_function(F f) : function(std::move(f)) {}
+    void run() override { function(); }
+    F function;
+  };
+
+  ring() noexcept : wheel_(clock::now()), wake_{&woken, this}, now_(clock::now()) {}
+
+  int set_up(const ring_options& options, unsigned flags) noexcept;
+  void enqueue(std::unique_ptr<posted> work);
+  static void woken(void* self, int result, unsigned flags);
+  void arm_wake();
+  void run_posted();
+  ::io_uring_sqe* next_sqe() noexcept;
+  void stash_completions() noexcept;
+  int enter(bool wait) noexcept;
+  void dispatch(const completion& c);
+  void reap();
+  int turn(bool wait);
+  bool finished() const noexcept;
+  int close_down() noexcept;
+
+  ::io_uring ring_{};
+  bool initialised_ = false;
+  bool complete_ = false;
+  bool stopping_ = false;
+  bool closing_ = false;
+  bool wake_armed_ = false;
+  task_run mode_ = task_run::plain;
+  std::size_t in_flight_ = 0;
+  detail::buffer_pool* buffers_ = nullptr;
+  detail::timer_wheel wheel_;
+  detail::list stop_hooks_;
+  std::vector<detail::turn_hook*> hooks_;
+  std::vector<completion> stash_;
+
+  detail::operation wake_;
+  int wake_fd_ = -1;
+  int event_fd_ = -1;
+  std::uint64_t wake_value_ = 0;  // the kernel writes here while wake_ is in flight
+  std::mutex mutex_;              // guards the two that follow
+  posted* first_posted_ = nullptr;
+  posted* last_posted_ = nullptr;
+
+  clock::time_point now_;
+  clock::time_point deadline_ = clock::time_point::max();
+};
+
+inline int ring::set_up(const ring_options& options, unsigned flags) noexcept {
+  for (std::uint32_t entries = options.entries;; entries /= 2) {
+    ::io_uring_params p{};
+    p.flags = flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+    p.cq_entries = options.completions != 0 ? options.completions : entries * 8;
+    const int r = io_uring_queue_init_params(entries, &ring_, &p);
+    if (r != -ENOMEM || entries <= 8) return r;
+  }
+}
+
+inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& options) {
+  if (options.entries == 0 || options.buffers == 0 || options.buffers > 32768 ||
+      (options.buffers & (options.buffers - 1)) != 0 || options.buffer_size == 0) {
+    return setup_error{errc::invalid, 0,
+                       "ring_options: buffers must be a power of two up to 32768, sizes not zero"};
+  }
+  if (detail::thread_has_ring)
+    return setup_error{errc::invalid, 0, "this thread already has a ring; use that one"};
+  std::unique_ptr<ring> self(new ring);
+  struct attempt {
+    task_run mode;
+    unsigned flags;
+  };
+  constexpr attempt attempts[] = {
+      {task_run::deferred, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN},
+      {task_run::cooperative, IORING_SETUP_COOP_TASKRUN},
+      {task_run::plain, 0},
+  };
+  int r = -EINVAL;
+  for (const attempt& a : attempts) {
+    if (options.mode != task_run::automatic && options.mode != a.mode) continue;
+    r = self->set_up(options, a.flags);
+    self->mode_ = a.mode;
+    if (r != -EINVAL) break;
+  }
+  if (r < 0) return detail::explain_refusal(-r);
+  self->initialised_ = true;
+  io_uring_register_ring_fd(&self->ring_);  // an optimisation: may fail
+  io_uring_ring_dontfork(&self->ring_);
+  self->buffers_ = detail::buffer_pool::create(options.buffers, options.buffer_size);
+  if (self->buffers_ == nullptr) return detail::explain_refusal(errno);
+  r = self->buffers_->attach(self->ring_);
+  if (r < 0) return detail::explain_refusal(-r);
+  // Blocking on purpose: io_uring fails a read of a non-blocking one instead of waiting.
+  self->wake_fd_ = ::eventfd(0, EFD_CLOEXEC);
+  if (self->wake_fd_ < 0) return detail::explain_refusal(errno);
+  detail::thread_has_ring = self->complete_ = true;
+  self->arm_wake();
+  return self;
+}
+
+inline ring::~ring() {
+  if (complete_) {
+    close_down();
+    detail::thread_has_ring = false;
+  }
+  if (initialised_) io_uring_queue_exit(&ring_);
+  if (buffers_ != nullptr) buffers_->abandon();
+  if (wake_fd_ >= 0) ::close(wake_fd_);
+  if (event_fd_ >= 0) ::close(event_fd_);
+  while (first_posted_ != nullptr) delete std::exchange(first_posted_, first_posted_->next);
+}
+
+inline void ring::enqueue(std::unique_ptr<posted> work) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = first_posted_ == nullptr;
+    posted* p = work.release();
+    (first ? first_posted_ : last_posted_->next) = p;
+    last_posted_ = p;
+  }
+  if (first) {
+    const std::uint64_t one = 1;
+    // Fails only if the counter is full, and then the ring has been woken.
+    [[maybe_unused]] const auto n = ::write(wake_fd_, &one, sizeof one);
+  }
+}
+
+inline void ring::woken(void* self, int, unsigned flags) {
+  ring& r = *static_cast<ring*>(self);
+  if (detail::is_last(flags)) r.wake_armed_ = false;
+  if (!r.closing_) r.arm_wake();
+}
+
+// Also runs what is posted: at the end of a run() the wake-up may have been consumed without running it.
+inline void ring::arm_wake() {
+  if (wake_armed_) return;
+  wake_armed_ = start(wake_, [this](::io_uring_sqe* sqe) {
+    io_uring_prep_read(sqe, wake_fd_, &wake_value_, sizeof wake_value_, 0);
+  });
+  run_posted();
+}
+
+inline void ring::run_posted() {
+  posted* p = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    p = std::exchange(first_posted_, nullptr);
+  }
+  struct rest {  // if one throws, the others are not leaked
+    posted*& p;
+    ~rest() {
+      while (p != nullptr) delete std::exchange(p, p->next);
+    }
+  } guard{p};
+  while (p != nullptr) {
+    const std::unique_ptr<posted> work(std::exchange(p, p->next));
+    work->run();
+  }
+}
+
+inline void ring::stop(std::chrono::nanoseconds grace) {
+  const auto deadline = after(clock::now(), grace);
+  if (deadline < deadline_) deadline_ = deadline;
+  if (stopping_) return;
+  stopping_ = true;
+  detail::list hooks;
+  hooks.take(stop_hooks_);
+  while (detail::list_link* l = hooks.pop_front()) {
+    auto& hook = *static_cast<stop_hook*>(l);
+    hook.function_(hook.context_);
+  }
+}
+
+inline void ring::cancel_fd(int fd) {
+  ::io_uring_sqe* sqe = next_sqe();
+  if (sqe == nullptr) return;
+  io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
+  io_uring_sqe_set_data(sqe, nullptr);
+  ++in_flight_;
+  submit_all();
+}
+
+inline void ring::submit_all() noexcept {
+  for (int tries = 0; io_uring_sq_ready(&ring_) != 0 && tries != 1000; ++tries) {
+    const int r = io_uring_submit(&ring_);
+    if (r >= 0 || r == -EINTR) continue;
+    if (r != -EBUSY && r != -EAGAIN) return;
+    stash_completions();
+    io_uring_get_events(&ring_);
+  }
+}
+
+inline ::io_uring_sqe* ring::next_sqe() noexcept {
+  ::io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  // Full: hand it over. EBUSY and EAGAIN want completions to be read first, but no handler may run in here.
+  for (int tries = 0; sqe == nullptr && tries != 1000; ++tries) {
+    const int r = io_uring_submit(&ring_);
+    if (r == -EBUSY || r == -EAGAIN) {
+      stash_completions();
+      io_uring_get_events(&ring_);
+    } else if (r < 0 && r != -EINTR) {
+      return nullptr;
+    }
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+inline void ring::stash_completions() noexcept {
+  unsigned head = 0;
+  unsigned n = 0;
+  ::io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    stash_.push_back({cqe->user_data, cqe->res, cqe->flags});
+    ++n;
+  }
+  io_uring_cq_advance(&ring_, n);
+}
+
+inline int ring::enter(bool wait) noexcept {
+  if (!wait) return io_uring_submit_and_get_events(&ring_);
+  auto until = wheel_.next_time();
+  if (stopping_ && deadline_ < until) until = deadline_;
+  ::io_uring_cqe* cqe = nullptr;
+  if (until == clock::time_point::max()) {
+    return io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, nullptr, nullptr);
+  }
+  auto left = (until - clock::now()).count();
+  if (left <= 0) return io_uring_submit_and_get_events(&ring_);
+  ::__kernel_timespec ts{};
+  ts.tv_sec = left / 1'000'000'000;
+  ts.tv_nsec = left % 1'000'000'000;
+  return io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &ts, nullptr);
+}
+
+inline void ring::dispatch(const completion& c) {
+  if (c.user_data == LIBURING_UDATA_TIMEOUT) return;
+  if (detail::is_last(c.flags)) --in_flight_;
+  if (c.user_data == 0) return;
+  auto& op = *reinterpret_cast<detail::operation*>(static_cast<std::uintptr_t>(c.user_data));
+  op.complete(op.owner, c.result, c.flags);
+}
+
+inline void ring::reap() {
+  if (!stash_.empty()) {
+    std::vector<completion> stashed;
+    stashed.swap(stash_);
+    for (const completion& c : stashed) dispatch(c);
+  }
+  // Each is consumed before its handler runs: a handler may need an SQE and so come to stash_completions().
+  for (unsigned n = io_uring_cq_ready(&ring_); n != 0; --n) {
+    unsigned head = 0;
+    ::io_uring_cqe* cqe = nullptr;
+    completion c{};
+    bool found = false;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      c = {cqe->user_data, cqe->res, cqe->flags};
+      found = true;
+      break;
+    }
+    if (!found) break;
+    io_uring_cq_advance(&ring_, 1);
+    dispatch(c);
+  }
+}
+
+inline int ring::turn(bool wait) {
+  auto& queue = detail::run_queue::current();
+  const int r = enter(wait && queue.empty() && stash_.empty());
+  now_ = clock::now();
+  reap();
+  for (std::size_t i = hooks_.size(); i-- != 0;) {
+    if (i < hooks_.size()) hooks_[i]->end_of_reap();
+  }
+  if (!closing_) buffers_->retry_parked();
+  wheel_.advance(now_);
+  queue.run(resumptions_per_turn);
+  // These pass by themselves: a signal, the wait's timeout, completions to read first, a lost completion.
+  if (r >= 0 || r == -EINTR || r == -ETIME || r == -EBUSY || r == -EAGAIN || r == -EBADR) return 0;
+  return r;
+}
+
+inline bool ring::finished() const noexcept {
+  return stopping_ && (spawned() == 0 || clock::now() >= deadline_);
+}
+
+// Ends everything: the coroutines first, since only they could start anew, then what the kernel still holds.
+inline int ring::close_down() noexcept {
+  closing_ = true;
+  int r = 0;
+  detail::destroy_roots();
+  while (in_flight_ != 0 && r == 0) {
+    if (::io_uring_sqe* sqe = io_uring_get_sqe(&ring_); sqe != nullptr) {
+      io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY);
+      io_uring_sqe_set_data(sqe, nullptr);
+      ++in_flight_;
+    }
+    // A few turns per cancellation: an operation may have been between two states when it was looked for.
+    for (int i = 0; i != 8 && in_flight_ != 0 && r == 0; ++i) r = turn(true);
+  }
+  detail::run_queue::current().drain();
+  closing_ = false;
+  stopping_ = false;
+  deadline_ = clock::time_point::max();
+  return r;
+}
+
+inline result<void> ring::run() {
+  arm_wake();
+  while (!finished()) {
+    if (const int r = turn(true); r < 0) return error::from_errno(-r);
+  }
+  if (const int r = close_down(); r < 0) return error::from_errno(-r);
+  return {};
+}
+
+inline bool ring::poll() {
+  arm_wake();
+  if (event_fd_ >= 0) {
+    std::uint64_t value = 0;
+    [[maybe_unused]] const auto n = ::read(event_fd_, &value, sizeof value);
+  }
+  turn(false);
+  if (finished()) {
+    close_down();
+    return false;
+  }
+  io_uring_submit(&ring_);
+  return true;
+}
+
+inline setup_result<int> ring::event_fd() {
+  if (event_fd_ < 0) {
+    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) return detail::explain_refusal(errno);
+    if (const int r = io_uring_register_eventfd(&ring_, fd); r < 0) {
+      ::close(fd);
+      return detail::explain_refusal(-r);
+    }
+    event_fd_ = fd;
+    io_uring_submit(&ring_);  // the wake-up for post() must be armed before the first wait
+  }
+  return event_fd_;
+}
+
+inline int ring::poll_timeout() const noexcept {
+  if (!detail::run_queue::current().empty() || !stash_.empty() || io_uring_cq_ready(&ring_) != 0) return 0;
+  auto until = wheel_.next_time();
+  if (stopping_ && deadline_ < until) until = deadline_;
+  if (until == clock::time_point::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+  if (left <= 0) return 0;
+  return left > 1'000'000'000 ? 1'000'000'000 : static_cast<int>(left);
+}
+
+}  // namespace io
+SYNFP_END_NAMESPACE

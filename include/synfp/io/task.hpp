@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// task<T>: a lazy coroutine; spawn(): a detached one.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <synfp/io/detail/run_queue.hpp>
+#include <synfp/io/frame_pool.hpp>
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace io {
+
+template <class T = void>
+class task;
+
+namespace detail {
+
+class promise_base;
+
+/// The detached coroutines of this thread that have not finished, newest first.
+struct root_list {
+  promise_base* newest = nullptr;
+  std::size_t count = 0;
+  std::uint64_t escaped = 0;
+};
+inline constinit thread_local root_list roots{};
+
+/// What is common to the promises of all task<T>.
+class promise_base {
+ public:
+  promise_base() noexcept = default;
+  promise_base(const promise_base&) = delete;
+  promise_base& operator=(const promise_base&) = delete;
+  ~promise_base() {
+    if (!detached_) return;
+    (newer_ != nullptr ? newer_->older_ : roots.newest) = older_;
+    if (older_ != nullptr) older_->newer_ = newer_;
+    --roots.count;
+  }
+
+  static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { frame_pool::deallocate(frame, size); }
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+
+  // A detached coroutine runs off its end and frees its frame. An awaited one stops here, and the parent goes
+  // through the run queue instead of being resumed from here: with g++ that would not be a tail call below
+  // -O2 or with sanitizers, and the stack would grow with every completion.
+  class final_awaiter {
+   public:
+    explicit final_awaiter(promise_base& promise) noexcept : promise_(&promise) {}
+    bool await_ready() const noexcept { return promise_->detached_; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {
+      if (promise_->parent_ != nullptr) run_queue::current().push(*promise_->parent_);
+    }
+    void await_resume() const noexcept {}
+
+   private:
+    promise_base* promise_;
+  };
+  final_awaiter final_suspend() noexcept { return final_awaiter(*this); }
+
+  void unhandled_exception() noexcept {
+#if defined(__cpp_exceptions)
+    if (detached_) {
+      ++roots.escaped;
+    } else {
+      exception_ = std::current_exception();
+    }
+#endif
+  }
+
+  void set_parent(run_node& node) noexcept { parent_ = &node; }
+
+  void detach(std::coroutine_handle<> self) noexcept {
+    detached_ = true;
+    older_ = roots.newest;
+    if (older_ != nullptr) older_->newer_ = this;
+    roots.newest = this;
+    ++roots.count;
+    start_.handle = self;
+    run_queue::current().push(start_);
+  }
+
+  std::coroutine_handle<> self() const noexcept { return start_.handle; }
+
+ protected:
+  void rethrow() const {
+#if defined(__cpp_exceptions)
+    if (exception_) std::rethrow_exception(exception_);
+#endif
+  }
+
+ private:
+  run_node start_;              // of a detached coroutine
+  run_node* parent_ = nullptr;  // of an awaited one: in the awaiter, in the parent's frame
+  promise_base* newer_ = nullptr;
+  promise_base* older_ = nullptr;
+#if defined(__cpp_exceptions)
+  std::exception_ptr exception_;
+#endif
+  bool detached_ = false;
+};
+
+/// Destroys every detached coroutine of this thread, newest first, wherever it is suspended. Not from inside
+/// a coroutine.
+inline void destroy_roots() noexcept {
+  while (roots.newest != nullptr) roots.newest->self().destroy();
+}
+
+template <class T>
+class promise final : public promise_base {
+ public:
+  static_assert(!std::is_reference_v<T>, "task<T&> is not supported; return a pointer");
+  static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__, "frames are aligned as by operator new");
+
+  task<T> get_return_object() noexcept;
+  template <class U = T>
+  requires std::is_constructible_v<T, U>
+  void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>) {
+    value_.emplace(std::forward<U>(value));
+  }
+  T take() {
+    rethrow();
+    return std::move(*value_);
+  }
+
+ private:
+  std::optional<T> value_;
+};
+
+template <>
+class promise<void> final : public promise_base {
+ public:
+  inline task<void> get_return_object() noexcept;
+  void return_void() const noexcept {}
+  void take() const { rethrow(); }
+};
+
+template <class T>
+class task_awaiter {
+ public:
+  explicit task_awaiter(std::coroutine_handle<promise<T>> child) noexcept : child_(child) {}
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> parent) {
+    parent_.handle = parent;
+    child_.resume();
+    if (child_.done()) return false;  // it never waited: the parent goes on, on this stack frame
+    child_.promise().set_parent(parent_);
+    return true;
+  }
+  T await_resume() { return child_.promise().take(); }
+
+ private:
+  std::coroutine_handle<promise<T>> child_;
+  run_node parent_;
+};
+
+}  // namespace detail
+
+/// A coroutine that starts when it is awaited and runs on the awaiting thread. The object owns the frame:
+/// destroying a task destroys the coroutine wherever it is suspended (its pending operations are cancelled).
+/// Await it once, as an rvalue: the parent resumes from the thread's run queue after the child has finished,
+/// or at once if the child never waited. An exception of the child is rethrown in the parent.
+template <class T>
+class [[nodiscard]] task {
+ public:
+  using promise_type = detail::promise<T>;
+  using value_type = T;
+
+  task() noexcept = default;
+  task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      reset();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~task() { reset(); }
+
+  /// False after a move or spawn().
+  explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
+
+  detail::task_awaiter<T> operator co_await() && noexcept { return detail::task_awaiter<T>(handle_); }
+
+  /// For spawn() and other starters: the caller owns the frame from here on.
+  std::coroutine_handle<promise_type> release() noexcept { return std::exchange(handle_, nullptr); }
+
+ private:
+  friend promise_type;
+  explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+  void reset() noexcept {
+    if (handle_) std::exchange(handle_, nullptr).destroy();
+  }
+
+  std::coroutine_handle<promise_type> handle_;
+};
+
+namespace detail {
+
+template <class T>
+task<T> promise<T>::get_return_object() noexcept {
+  return task<T>(std::coroutine_handle<promise>::from_promise(*this));
+}
+inline task<void> promise<void>::get_return_object() noexcept {
+  return task<void>(std::coroutine_handle<promise>::from_promise(*this));
+}
+
+class yield_awaiter {
+ public:
+  yield_awaiter() noexcept = default;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    node_.handle = self;
+    run_queue::current().push(node_);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  run_node node_;
+};
+
+}  // namespace detail
+
+/// Runs `work` detached, on this thread: it starts from the run queue, not inside this call. A ring that
+/// stops destroys what has not finished by its deadline. An exception that escapes is counted, see
+/// escaped_exceptions().
+inline void spawn(task<> work) noexcept {
+  if (!work) return;
+  const auto handle = work.release();
+  handle.promise().detach(handle);
+}
+
+/// Lets everything that is ready on this thread run first: `co_await io::yield();`.
+inline detail::yield_awaiter yield() noexcept { return {}; }
+
+/// Exceptions that left a spawned coroutine on this thread, since the thread began.
+inline std::uint64_t escaped_exceptions() noexcept { return detail::roots.escaped; }
+
+/// Spawned coroutines of this thread that have not finished.
+inline std::size_t spawned() noexcept { return detail::roots.count; }
+
+}  // namespace io
+
+using io::spawn;
+using io::task;
+SYNFP_END_NAMESPACE

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Waiting for time. io::timeout itself is in the ring's timer wheel.
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+
+#include <synfp/io/ring.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace io {
+
+namespace detail {
+
+class sleep_awaiter {
+ public:
+  sleep_awaiter(ring& owner, ring::clock::time_point deadline) noexcept
+      : ring_(&owner), deadline_(deadline), timeout_(&sleep_awaiter::expired, this) {}
+  sleep_awaiter(const sleep_awaiter&) = delete;
+  sleep_awaiter& operator=(const sleep_awaiter&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    node_.handle = self;
+    ring_->arm_at(timeout_, deadline_);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static void expired(void* self) { run_queue::current().push(static_cast<sleep_awaiter*>(self)->node_); }
+
+  ring* ring_;
+  ring::clock::time_point deadline_;
+  timeout timeout_;
+  run_node node_;
+};
+
+}  // namespace detail
+
+/// Resumes the caller after at least `delay`, at most 8 ms and a turn of the loop later. Destroying the
+/// suspended coroutine ends the wait.
+inline detail::sleep_awaiter sleep_for(ring& owner, std::chrono::nanoseconds delay) noexcept {
+  return {owner, ring::after(ring::clock::now(), delay)};
+}
+
+}  // namespace io
+SYNFP_END_NAMESPACE

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+// A listening TCP socket on a ring: co_await listener.accept().
+#pragma once
+
+#include <fcntl.h>
+#include <netinet/tcp.h>  // TCP_NODELAY
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <synfp/endpoint.hpp>
+#include <synfp/io/ring.hpp>
+#include <synfp/net/accept.hpp>
+#include <synfp/net/stream.hpp>
+#include <synfp/result.hpp>
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+struct listener_options {
+  std::size_t high_water = 1024;  ///< with more waiting for accept(), the kernel's backlog fills instead
+  std::size_t low_water = 512;    ///< at this many the kernel is asked again
+};
+
+/// Since the listener was made. Not an error of accept(): each was handled.
+struct listener_counters {
+  std::uint64_t accepted = 0;          ///< handed to the ready queue
+  std::uint64_t gone = 0;              ///< the peer had reset before its address could be asked for: closed
+  std::uint64_t aborted = 0;           ///< ECONNABORTED and other errors of one connection
+  std::uint64_t out_of_resources = 0;  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM: tried again later
+  std::uint64_t rearmed = 0;           ///< submissions of the multishot accept
+};
+
+namespace detail {
+
+/// The kernel's side of a listener: its operation may complete after the handle is gone.
+class listener_state final : public io::detail::turn_hook {
+ public:
+  listener_state(io::ring& owner, int fd, const endpoint& local, batch_handler* handler,
+                 const listener_options& options)
+      : ring_(&owner),
+        fd_(fd),
+        local_(local),
+        wildcard_(local.is_unspecified()),
+        handler_(handler),
+        options_(options),
+        accept_{&completed, this},
+        back_off_(&back_off_over, this),
+        stop_hook_(&ring_stops, this) {
+    ring_->add_hook(*this);
+    ring_->on_stop(stop_hook_);
+    if (ring_->stopping()) stop();
+    arm_if_wanted();
+  }
+  listener_state(const listener_state&) = delete;
+  listener_state& operator=(const listener_state&) = delete;
+
+  /// The handle is gone.
+  void abandon() noexcept {
+    abandoned_ = true;
+    closing_ = true;
+    stop_hook_.unregister();
+    ring_->disarm(back_off_);
+    ring_->remove_hook(*this);
+    for (int fd : fresh_) ::close(fd);
+    for (std::size_t i = next_ready_; i != ready_.size(); ++i) ::close(ready_[i].fd);
+    if (armed_) {
+      ring_->cancel(accept_);
+      return;
+    }
+    destroy();
+  }
+
+  void stop() {
+    if (closing_) return;
+    closing_ = true;
+    ring_->disarm(back_off_);
+    if (armed_ && !pausing_) ring_->cancel(accept_);
+    if (!armed_) drain();
+  }
+
+  io::ring& ring() const noexcept { return *ring_; }
+  int fd() const noexcept { return fd_; }
+  const endpoint& local() const noexcept { return local_; }
+  const listener_counters& counters() const noexcept { return counters_; }
+  std::size_t ready() const noexcept { return ready_.size() - next_ready_; }
+
+  /// accept() would not wait.
+  bool can_pop() const noexcept { return ready() != 0 || stopped_; }
+  bool has_acceptor() const noexcept { return acceptor_ != nullptr; }
+  void set_acceptor(run_node* node) noexcept { acceptor_ = node; }
+
+  /// Precondition: can_pop().
+  result<accepted> pop() {
+    if (ready() == 0) return error{errc::stopped, terminal_errno_};
+    result<accepted> a{accepted(*ring_, std::move(ready_[next_ready_]))};
+    ++next_ready_;
+    if (next_ready_ == ready_.size()) {
+      ready_.clear();
+      next_ready_ = 0;
+    } else if (next_ready_ >= 1024 && next_ready_ * 2 >= ready_.size()) {
+      ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next_ready_));
+      next_ready_ = 0;
+    }
+    arm_if_wanted();
+    return a;
+  }
+
+  bool must_yield() noexcept {
+    if (++ready_in_a_row_ < 32) return false;
+    ready_in_a_row_ = 0;
+    return true;
+  }
+
+  void end_of_reap() override {
+    take_fresh();
+    if (armed_ && !pausing_ && !closing_ && ready() > options_.high_water) {
+      pausing_ = true;
+      ring_->cancel(accept_);
+    }
+    arm_if_wanted();
+  }
+
+ private:
+  ~listener_state() = default;
+
+  void destroy() noexcept {
+    if (fd_ >= 0) ::close(fd_);
+    delete this;
+  }
+
+  // The condition is asked at the end of every turn and at every pop: the last completion of a cancelled
+  // accept may come after the queue has drained, or before.
+  void arm_if_wanted() {
+    if (armed_ || closing_ || back_off_.armed() || ready() > options_.low_water) return;
+    armed_ = ring_->start(accept_, [this](::io_uring_sqe* sqe) {
+      // No address: the kernel has one slot for all connections of a multishot, so it would name a wrong
+      // peer.
+      io_uring_prep_multishot_accept(sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
+    });
+    if (armed_) {
+      ++counters_.rearmed;
+    } else {
+      finish(0);
+    }
+  }
+
+  static void completed(void* self, int result, unsigned flags) {
+    static_cast<listener_state*>(self)->on_accept(result, flags);
+  }
+
+  void on_accept(int result, unsigned flags) {
+    if (abandoned_) {
+      if (result >= 0) ::close(result);
+      if (io::detail::is_last(flags)) destroy();
+      return;
+    }
+    if (result >= 0) fresh_.push_back(result);  // also when it is the last
+    if (!io::detail::is_last(flags)) return;
+    armed_ = false;
+    pausing_ = false;
+    if (result < 0) on_error(-result);
+    if (closing_) {
+      drain();
+    } else if (ring_->closing()) {
+      finish(0);
+    }
+  }
+
+  // Decides when to try again, or that it is no use.
+  void on_error(int number) {
+    switch (number) {
+      case ECANCELED:
+      case EINTR:
+      case EAGAIN: break;
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM:
+        ++counters_.out_of_resources;
+        back_off();
+        break;
+      case ECONNABORTED: ++counters_.aborted; break;
+      case EBADF:
+      case EINVAL:
+      case ENOTSOCK:
+      case EOPNOTSUPP: finish(number); break;
+      default:  // accept() passes on errors of the network; should one stay, this must not spin
+        ++counters_.aborted;
+        back_off();
+        break;
+    }
+  }
+
+  void back_off() noexcept {
+    ring_->arm(back_off_, back_off_time_);
+    back_off_time_ = std::min(back_off_time_ * 2, longest_back_off);
+  }
+
+  static void back_off_over(void* self) {
+    auto& s = *static_cast<listener_state*>(self);
+    if (s.closing_) {
+      s.drain();
+    } else {
+      s.arm_if_wanted();
+    }
+  }
+
+  // The end of a stop. close() resets what the kernel has accepted and nobody has taken: take it all first.
+  void drain() {
+    if (stopped_ || fd_ < 0) return;
+    const int flags = ::fcntl(fd_, F_GETFL);
+    ::fcntl(fd_, F_SETFL, flags | O_NONBLOCK);
+    int failure = 0;
+    while (true) {
+      const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd >= 0) {
+        fresh_.push_back(fd);
+        continue;
+      }
+      failure = errno;
+      if (failure != ECONNABORTED && failure != EINTR) break;
+      if (failure == ECONNABORTED) ++counters_.aborted;
+    }
+    ::fcntl(fd_, F_SETFL, flags);  // others may share the open file
+    if (failure == EMFILE || failure == ENFILE || failure == ENOBUFS || failure == ENOMEM) {
+      on_error(failure);
+      return;  // back_off_ drains again
+    }
+    finish(0);
+  }
+
+  void finish(int number) {
+    closing_ = true;
+    stop_hook_.unregister();
+    terminal_errno_ = number;
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    take_fresh();
+    stopped_ = true;
+    wake();
+  }
+
+  static void ring_stops(void* self) { static_cast<listener_state*>(self)->stop(); }
+
+  void take_fresh() {
+    if (fresh_.empty()) return;
+    const std::size_t old = ready_.size();
+    for (int fd : fresh_) {
+      accepted_socket a;
+      a.fd = fd;
+      if (!peer_of(fd, a.peer)) {
+        ++counters_.gone;
+        ::close(fd);
+        continue;
+      }
+      a.local = local_;
+      if (wildcard_ && !local_of(fd, a.local)) {
+        ++counters_.gone;
+        ::close(fd);
+        continue;
+      }
+      ready_.push_back(a);
+    }
+    fresh_.clear();
+    if (ready_.size() == old) return;
+    back_off_time_ = shortest_back_off;
+    counters_.accepted += ready_.size() - old;
+    if (handler_ != nullptr) handler_->on_batch(std::span(ready_).subspan(old));
+    wake();
+  }
+
+  static bool peer_of(int fd, endpoint& out) noexcept {
+    sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return false;
+    const auto e = endpoint::from_sockaddr(storage, length);
+    if (e) out = *e;
+    return e.has_value();
+  }
+  static bool local_of(int fd, endpoint& out) noexcept {
+    sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return false;
+    const auto e = endpoint::from_sockaddr(storage, length);
+    if (e) out = *e;
+    return e.has_value();
+  }
+
+  void wake() noexcept {
+    if (acceptor_ != nullptr) run_queue::current().push(*acceptor_);
+  }
+
+  static constexpr std::chrono::nanoseconds shortest_back_off = std::chrono::milliseconds(10);
+  static constexpr std::chrono::nanoseconds longest_back_off = std::chrono::milliseconds(500);
+
+  io::ring* ring_;
+  int fd_;
+  endpoint local_;
+  bool wildcard_;
+  batch_handler* handler_;
+  listener_options options_;
+  listener_counters counters_;
+
+  io::detail::operation accept_;
+  io::timeout back_off_;
+  io::stop_hook stop_hook_;
+  std::chrono::nanoseconds back_off_time_ = shortest_back_off;
+
+  std::vector<int> fresh_;              // accepted in this turn
+  std::vector<accepted_socket> ready_;  // from next_ready_ on: waiting for accept()
+  std::size_t next_ready_ = 0;
+  run_node* acceptor_ = nullptr;
+  unsigned ready_in_a_row_ = 0;
+  int terminal_errno_ = 0;
+  bool armed_ = false;
+  bool pausing_ = false;  // the accept is being cancelled because the ready queue is full
+  bool closing_ = false;  // never arm again
+  bool stopped_ = false;  // nothing comes after the ready queue
+  bool abandoned_ = false;
+};
+
+class accept_awaiter {
+ public:
+  explicit accept_awaiter(listener_state& state) noexcept : state_(&state) {}
+  accept_awaiter(const accept_awaiter&) = delete;
+  accept_awaiter& operator=(const accept_awaiter&) = delete;
+  ~accept_awaiter() { leave(); }
+
+  bool await_ready() noexcept {
+    busy_ = state_->has_acceptor();
+    return busy_ || (state_->can_pop() && !state_->must_yield());
+  }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    node_.handle = self;
+    state_->set_acceptor(&node_);
+    waiting_ = true;
+    if (state_->can_pop()) run_queue::current().push(node_);
+  }
+  result<accepted> await_resume() {
+    leave();
+    if (busy_) return error{errc::invalid, 0};
+    return state_->pop();
+  }
+
+ private:
+  void leave() noexcept {
+    if (waiting_) state_->set_acceptor(nullptr);
+    waiting_ = false;
+  }
+
+  listener_state* state_;
+  run_node node_;
+  bool waiting_ = false;
+  bool busy_ = false;
+};
+
+}  // namespace detail
+
+/// Move-only; used on its ring's thread. It must outlive an accept() that waits on it, and the ring must
+/// outlive it. It stops with its ring.
+class listener {
+ public:
+  /// Takes over `fd`, a TCP socket on which listen() was called. `handler`, if any, must outlive the
+  /// listener.
+  static setup_result<listener> create(io::ring& owner, int fd, batch_handler* handler = nullptr,
+                                       const listener_options& options = {}) {
+    sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+      return setup_error{errc::system, errno, "the listener needs a listening TCP socket"};
+    }
+    const auto local = endpoint::from_sockaddr(storage, length);
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (!local || ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
+      return setup_error{errc::invalid, 0, "the listener needs a listening TCP socket: call listen() first"};
+    }
+    // Connections inherit it. Responses leave in one send each, so waiting for more to send only delays them.
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return listener(new detail::listener_state(owner, fd, *local, handler, options));
+  }
+
+  listener(listener&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  listener& operator=(listener&& other) noexcept {
+    if (this != &other) {
+      reset();
+      state_ = std::exchange(other.state_, nullptr);
+    }
+    return *this;
+  }
+  /// Closes at once, which resets connections that nobody has accepted; stop() does not.
+  ~listener() { reset(); }
+
+  /// Awaits the next connection: result<accepted>. Fails only when nothing more will come: errc::stopped,
+  /// with the kernel's errno in `os` if the socket itself failed. What goes wrong with one connection, and a
+  /// shortage of descriptors or memory, is handled inside and counted. One accept() may wait at a time.
+  detail::accept_awaiter accept() noexcept { return detail::accept_awaiter(*state_); }
+
+  /// Takes every connection that the kernel has accepted, closes the socket; accept() gives those, then
+  /// errc::stopped.
+  void stop() { state_->stop(); }
+
+  io::ring& ring() const noexcept { return state_->ring(); }
+  /// What the socket is bound to.
+  const endpoint& local() const noexcept { return state_->local(); }
+  const listener_counters& counters() const noexcept { return state_->counters(); }
+  /// Connections waiting for accept().
+  std::size_t ready() const noexcept { return state_->ready(); }
+
+ private:
+  explicit listener(detail::listener_state* state) noexcept : state_(state) {}
+  void reset() noexcept {
+    if (state_ != nullptr) std::exchange(state_, nullptr)->abandon();
+  }
+
+  detail::listener_state* state_;
+};
+
+}  // namespace net
+SYNFP_END_NAMESPACE

@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: MIT
+// A connected TCP socket on a ring.
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include <synfp/endpoint.hpp>
+#include <synfp/io/operations.hpp>
+#include <synfp/io/ring.hpp>
+#include <synfp/result.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+namespace detail {
+
+using io::detail::run_node;
+using io::detail::run_queue;
+
+enum class wait_end : std::uint8_t { none, canceled, timed_out };
+
+/// What an awaiter leaves in the state while it is suspended.
+struct waiter {
+  run_node node;
+  wait_end end = wait_end::none;
+};
+
+/// The part of a connection that outlives its handle: until no reference and no operation is left. It owns
+/// the descriptor, the received chunks and the output, so nothing that the kernel still uses is freed early.
+class stream_state {
+ public:
+  static stream_state* create(io::ring& owner, int fd) {
+    return ::new (io::frame_pool::allocate(sizeof(stream_state))) stream_state(owner, fd);
+  }
+  stream_state(const stream_state&) = delete;
+  stream_state& operator=(const stream_state&) = delete;
+
+  void acquire() noexcept { ++references_; }
+  void release() noexcept {
+    if (--references_ != 0) return;
+    this->~stream_state();
+    io::frame_pool::deallocate(this, sizeof(stream_state));
+  }
+
+  io::ring& ring() const noexcept { return *ring_; }
+  int fd() const noexcept { return fd_; }
+  bool closed() const noexcept { return closed_; }
+
+  void close() noexcept {
+    if (closed_) return;
+    closed_ = true;
+    drop_chunks();
+    parked_.unlink();
+    wake(reader_, wait_end::canceled);
+    wake(writer_, wait_end::canceled);
+    if (receiving_) ring_->cancel(receive_);
+    if (sending_) ring_->cancel(send_);
+    close_when_idle();
+  }
+  void cancel() noexcept {
+    wake(reader_, wait_end::canceled);
+    wake(writer_, wait_end::canceled);
+  }
+  int shutdown_write() noexcept { return closed_ ? EBADF : ::shutdown(fd_, SHUT_WR) == 0 ? 0 : errno; }
+
+  // ---- receiving ----
+
+  /// A read would not wait.
+  bool readable() const noexcept { return closed_ || chunks_ != 0 || receive_end_ != going_on; }
+  bool has_reader() const noexcept { return reader_ != nullptr; }
+  void set_reader(waiter* w) noexcept { reader_ = w; }
+  io::timeout& read_timeout() noexcept { return read_timeout_; }
+
+  /// Precondition: readable().
+  result<io::buffer> take() {
+    if (closed_) return error{errc::canceled, 0};
+    if (chunks_ != 0) {
+      auto& pool = ring_->buffers();
+      const std::uint32_t id = first_chunk_;
+      first_chunk_ = pool.next(id);
+      --chunks_;
+      io::buffer chunk(pool, id);
+      if (chunks_ == 0) arm_receive();
+      return chunk;
+    }
+    if (receive_end_ == end_of_stream) return error{errc::closed, 0};
+    if (receive_end_ == ECANCELED) return error{errc::canceled, 0};
+    return error::from_errno(receive_end_);
+  }
+
+  /// Starts the multishot receive unless it runs, has ended, or the connection holds unread chunks.
+  void arm_receive() {
+    if (receiving_ || closed_ || parked_.linked() || receive_end_ != going_on) return;
+    receiving_ = ring_->start(receive_, [this](::io_uring_sqe* sqe) {
+      io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+      sqe->flags |= IOSQE_BUFFER_SELECT;
+      sqe->buf_group = io::detail::buffer_pool::group;
+    });
+    if (receiving_) {
+      acquire();
+    } else {
+      end_receive(ECANCELED);
+    }
+  }
+
+  // ---- sending ----
+
+  io::pool_string& out() noexcept { return out_; }
+  bool flushed() const noexcept { return closed_ || send_error_ != 0 || (!sending_ && out_.empty()); }
+  bool has_writer() const noexcept { return writer_ != nullptr; }
+  void set_writer(waiter* w) noexcept { writer_ = w; }
+  io::timeout& write_timeout() noexcept { return write_timeout_; }
+
+  result<void> flush_result() const noexcept {
+    if (closed_ || send_error_ == ECANCELED) return error{errc::canceled, 0};
+    if (send_error_ != 0) return error::from_errno(send_error_);
+    return {};
+  }
+
+  /// One send at a time: what the kernel reads from is never appended to.
+  void start_send() {
+    if (sending_ || flushed()) return;
+    in_kernel_.swap(out_);
+    sent_ = 0;
+    send_rest();
+  }
+
+  /// Ready completions in a row; every so many, the coroutine has to let others run.
+  bool must_yield() noexcept {
+    if (++ready_in_a_row_ < 32) return false;
+    ready_in_a_row_ = 0;
+    return true;
+  }
+  void waited() noexcept { ready_in_a_row_ = 0; }
+
+ private:
+  static constexpr int going_on = 0;
+  static constexpr int end_of_stream = -1;
+  static constexpr std::uint32_t most_chunks = 8;
+  static constexpr std::size_t most_kept_output = 64 * 1024;
+
+  stream_state(io::ring& owner, int fd) noexcept
+      : ring_(&owner),
+        fd_(fd),
+        receive_{&received, this},
+        send_{&sent, this},
+        parked_(&retry_receive, this),
+        read_timeout_(&read_expired, this),
+        write_timeout_(&write_expired, this) {}
+  ~stream_state() = default;
+
+  static void wake(waiter* w, wait_end end) noexcept {
+    if (w == nullptr || w->node.linked()) return;
+    w->end = end;
+    run_queue::current().push(w->node);
+  }
+  static void read_expired(void* self) {
+    wake(static_cast<stream_state*>(self)->reader_, wait_end::timed_out);
+  }
+  static void write_expired(void* self) {
+    wake(static_cast<stream_state*>(self)->writer_, wait_end::timed_out);
+  }
+  static void retry_receive(void* self) { static_cast<stream_state*>(self)->arm_receive(); }
+
+  // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
+  void close_when_idle() noexcept {
+    if (closed_ && !receiving_ && !sending_ && fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+  static void received(void* self, int result, unsigned flags) {
+    auto& s = *static_cast<stream_state*>(self);
+    s.on_receive(result, flags);
+    if (!io::detail::is_last(flags)) return;
+    s.close_when_idle();
+    s.release();
+  }
+
+  void on_receive(int result, unsigned flags) {
+    auto& pool = ring_->buffers();
+    if ((flags & IORING_CQE_F_BUFFER) != 0) {  // also a failed or cancelled receive may carry one
+      const std::uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
+      pool.taken(id, result > 0 ? static_cast<std::uint32_t>(result) : 0);
+      if (result > 0 && !closed_) {
+        (chunks_ == 0 ? first_chunk_ : pool.next(last_chunk_)) = id;
+        last_chunk_ = id;
+        ++chunks_;
+      } else {
+        pool.recycle(id);
+      }
+    }
+    const bool last = io::detail::is_last(flags);
+    if (last) {
+      receiving_ = false;
+      pausing_ = false;
+    }
+    if (closed_) return;
+    if (ring_->closing()) {
+      drop_chunks();
+      end_receive(ECANCELED);
+      return;
+    }
+    if (result == 0) {
+      end_receive(end_of_stream);
+    } else if (result > 0) {
+      wake(reader_, wait_end::none);
+    } else if (result == -ENOBUFS) {
+      pool.park(parked_);
+      return;
+    } else if (result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
+      end_receive(-result);
+    }
+    // A chunk that waits is memory that others lack: few, and one only when the pool runs short.
+    const bool enough = chunks_ > most_chunks || (chunks_ > 1 && pool.scarce());
+    if (last) {
+      if (!enough && (chunks_ == 0 || result > 0)) arm_receive();
+    } else if (enough && !pausing_) {
+      pausing_ = true;
+      ring_->cancel(receive_);
+    }
+  }
+
+  void end_receive(int why) noexcept {
+    if (receive_end_ == going_on) receive_end_ = why;
+    wake(reader_, wait_end::none);
+  }
+
+  void drop_chunks() noexcept {
+    auto& pool = ring_->buffers();
+    for (; chunks_ != 0; --chunks_) {
+      const std::uint32_t id = first_chunk_;
+      first_chunk_ = pool.next(id);
+      pool.recycle(id);
+    }
+  }
+
+  void send_rest() {
+    sending_ = ring_->start(send_, [this](::io_uring_sqe* sqe) {
+      io_uring_prep_send(sqe, fd_, in_kernel_.data() + sent_, in_kernel_.size() - sent_,
+                         MSG_NOSIGNAL | MSG_WAITALL);
+    });
+    if (sending_) {
+      acquire();
+    } else {
+      send_error_ = ECANCELED;
+      wake(writer_, wait_end::none);
+    }
+  }
+
+  static void sent(void* self, int result, unsigned flags) {
+    auto& s = *static_cast<stream_state*>(self);
+    if (!io::detail::is_last(flags)) return;
+    s.sending_ = false;
+    s.on_sent(result);
+    s.close_when_idle();
+    s.release();
+  }
+
+  void on_sent(int result) {
+    if (closed_) return;
+    if (result >= 0) {
+      sent_ += static_cast<std::size_t>(result);
+    } else if (result != -EINTR && result != -EAGAIN) {
+      send_error_ = -result;
+    }
+    if (send_error_ == 0 && sent_ < in_kernel_.size()) {
+      send_rest();
+      return;
+    }
+    if (in_kernel_.capacity() > most_kept_output) {
+      in_kernel_ = io::pool_string();
+    } else {
+      in_kernel_.clear();
+    }
+    if (writer_ != nullptr) start_send();  // what was appended meanwhile
+    if (flushed()) wake(writer_, wait_end::none);
+  }
+
+  io::ring* ring_;
+  int fd_;
+  unsigned references_ = 1;
+
+  io::detail::operation receive_;
+  io::detail::operation send_;
+  io::detail::parked_operation parked_;
+  io::timeout read_timeout_;
+  io::timeout write_timeout_;
+  waiter* reader_ = nullptr;
+  waiter* writer_ = nullptr;
+
+  std::uint32_t chunks_ = 0;
+  std::uint32_t first_chunk_ = 0;
+  std::uint32_t last_chunk_ = 0;
+  int receive_end_ = going_on;  // or end_of_stream, or an errno
+  int send_error_ = 0;
+  unsigned ready_in_a_row_ = 0;
+  bool receiving_ = false;
+  bool pausing_ = false;  // the receive is being cancelled because too much is unread
+  bool sending_ = false;
+  bool closed_ = false;
+
+  io::pool_string out_;
+  io::pool_string in_kernel_;
+  std::size_t sent_ = 0;
+};
+
+constexpr std::chrono::nanoseconds for_ever = std::chrono::nanoseconds::max();
+
+/// Common to read and flush; `busy`: another awaiter is waiting for the same.
+class stream_awaiter {
+ public:
+  stream_awaiter(stream_state& state, std::chrono::nanoseconds limit) noexcept
+      : state_(&state), limit_(limit) {
+    state_->acquire();
+  }
+  stream_awaiter(const stream_awaiter&) = delete;
+  stream_awaiter& operator=(const stream_awaiter&) = delete;
+  ~stream_awaiter() { state_->release(); }
+
+ protected:
+  // To the end of the run queue: the operation is complete, but others shall have their turn.
+  void yield() noexcept { run_queue::current().push(waiter_.node); }
+  /// errc::canceled or errc::timed_out, whichever ended the wait.
+  error ended() const noexcept {
+    return {waiter_.end == wait_end::timed_out ? errc::timed_out : errc::canceled, 0};
+  }
+
+  stream_state* state_;
+  std::chrono::nanoseconds limit_;
+  waiter waiter_;
+  bool waiting_ = false;
+  bool busy_ = false;
+};
+
+class read_awaiter : stream_awaiter {
+ public:
+  using stream_awaiter::stream_awaiter;
+  ~read_awaiter() { leave(); }
+
+  bool await_ready() noexcept {
+    busy_ = state_->has_reader();
+    return busy_ || (state_->readable() && !state_->must_yield());
+  }
+  bool await_suspend(std::coroutine_handle<> self) {
+    waiter_.node.handle = self;
+    state_->set_reader(&waiter_);
+    waiting_ = true;
+    if (state_->readable()) {
+      yield();
+      return true;
+    }
+    state_->waited();
+    state_->arm_receive();  // may fail, and then wakes
+    if (limit_ != for_ever && !waiter_.node.linked()) state_->ring().arm(state_->read_timeout(), limit_);
+    return true;
+  }
+  result<io::buffer> await_resume() {
+    leave();
+    if (busy_) return error{errc::invalid, 0};
+    if (!state_->readable()) return ended();
+    return state_->take();
+  }
+
+ private:
+  void leave() noexcept {
+    if (!waiting_) return;
+    waiting_ = false;
+    state_->set_reader(nullptr);
+    if (limit_ != for_ever) state_->ring().disarm(state_->read_timeout());
+  }
+};
+
+class flush_awaiter : stream_awaiter {
+ public:
+  using stream_awaiter::stream_awaiter;
+  ~flush_awaiter() { leave(); }
+
+  bool await_ready() noexcept {
+    busy_ = state_->has_writer();
+    return busy_ || (state_->flushed() && !state_->must_yield());
+  }
+  bool await_suspend(std::coroutine_handle<> self) {
+    waiter_.node.handle = self;
+    state_->set_writer(&waiter_);
+    waiting_ = true;
+    if (state_->flushed()) {
+      yield();
+      return true;
+    }
+    state_->waited();
+    state_->start_send();  // may fail, and then wakes
+    if (limit_ != for_ever && !waiter_.node.linked()) state_->ring().arm(state_->write_timeout(), limit_);
+    return true;
+  }
+  result<void> await_resume() noexcept {
+    leave();
+    if (busy_) return error{errc::invalid, 0};
+    if (!state_->flushed()) return ended();
+    return state_->flush_result();
+  }
+
+ private:
+  void leave() noexcept {
+    if (!waiting_) return;
+    waiting_ = false;
+    state_->set_writer(nullptr);
+    if (limit_ != for_ever) state_->ring().disarm(state_->write_timeout());
+  }
+};
+
+}  // namespace detail
+
+/// A connected TCP socket. The handle is move-only and used on its ring's thread; the ring must outlive it.
+/// One read and one flush may wait at a time (a second one gets errc::invalid). After a move only assignment
+/// and destruction are allowed.
+class stream {
+ public:
+  /// Takes over `fd`. Nothing is received before the first read().
+  stream(io::ring& owner, int fd) : state_(detail::stream_state::create(owner, fd)) {}
+  stream(stream&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  stream& operator=(stream&& other) noexcept {
+    if (this != &other) {
+      reset();
+      state_ = std::exchange(other.state_, nullptr);
+    }
+    return *this;
+  }
+  /// Closes.
+  ~stream() { reset(); }
+
+  io::ring& ring() const noexcept { return state_->ring(); }
+  /// -1 once it is closed.
+  int fd() const noexcept { return state_->fd(); }
+
+  /// Awaits the next bytes: result<io::buffer>. errc::closed after the peer's last byte, errc::timed_out
+  /// after `limit` without any (the stream stays usable), errc::canceled after cancel(), close() or the
+  /// ring's end. A dropped read loses nothing: the next one gets the bytes.
+  detail::read_awaiter read(std::chrono::nanoseconds limit = detail::for_ever) noexcept {
+    return {*state_, limit};
+  }
+
+  /// What the next flush sends. It belongs to the connection; append freely, also while a flush waits.
+  io::pool_string& out() noexcept { return state_->out(); }
+  void write(std::string_view text) { state_->out().append(text); }
+
+  /// Awaits that everything in out() is handed to TCP: result<void>. The kernel's error if the peer is gone.
+  /// errc::timed_out after `limit`: the sending goes on, a later flush waits for the rest, close() ends it.
+  detail::flush_awaiter flush(std::chrono::nanoseconds limit = detail::for_ever) noexcept {
+    return {*state_, limit};
+  }
+
+  /// Ends the waiting read and flush with errc::canceled. Received bytes stay, a send goes on.
+  void cancel() noexcept { state_->cancel(); }
+
+  /// Sends FIN after what is flushed; reading stays possible.
+  result<void> shutdown_write() noexcept {
+    if (const int e = state_->shutdown_write(); e != 0) return error::from_errno(e);
+    return {};
+  }
+
+  /// Ends everything: waiting calls get errc::canceled, unsent output is dropped, the descriptor is closed as
+  /// soon as the kernel has let go of it. With unread bytes the kernel sends RST; see lingering_close().
+  void close() noexcept { state_->close(); }
+
+ private:
+  void reset() noexcept {
+    if (state_ == nullptr) return;
+    state_->close();
+    std::exchange(state_, nullptr)->release();
+  }
+
+  detail::stream_state* state_;
+};
+
+/// Flushes, sends FIN, reads and discards until the peer closes, then closes: the peer gets the last response
+/// although it was still sending. At most `bytes` and `limit` are spent on it.
+inline io::task<> lingering_close(stream connection, std::size_t bytes, std::chrono::nanoseconds limit) {
+  using clock = io::ring::clock;
+  const auto deadline = io::ring::after(clock::now(), limit);
+  const auto flushed = co_await connection.flush(limit);
+  if (!flushed || !connection.shutdown_write()) co_return;
+  while (true) {
+    const auto left = deadline - clock::now();
+    if (left <= left.zero()) co_return;
+    const auto chunk = co_await connection.read(left);
+    if (!chunk || chunk->size() >= bytes) co_return;
+    bytes -= chunk->size();
+  }
+}
+
+namespace detail {
+
+class connect_awaiter : public io::detail::single_awaiter {
+ public:
+  connect_awaiter(io::ring& owner, int fd, const endpoint& remote) noexcept
+      : single_awaiter(owner), fd_(fd), remote_(remote) {}
+  bool await_suspend(std::coroutine_handle<> self) {
+    io::detail::single_operation o;
+    o.address_length = remote_.to_sockaddr(o.address);
+    return begin(self, o, [this](::io_uring_sqe* sqe, io::detail::single_operation& mine) {
+      io_uring_prep_connect(sqe, fd_, reinterpret_cast<const sockaddr*>(&mine.address), mine.address_length);
+    });
+  }
+  result<void> await_resume() const noexcept {
+    if (result_ < 0) return failure();
+    return {};
+  }
+
+ private:
+  int fd_;
+  endpoint remote_;
+};
+
+}  // namespace detail
+
+/// Awaits a TCP connection to `remote`: result<stream>. Destroying the task cancels the attempt.
+inline io::task<result<stream>> connect(io::ring& owner, endpoint remote) {
+  const int fd = ::socket(remote.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) co_return error::from_errno(errno);
+  stream connection(owner, fd);
+  const auto connected = co_await detail::connect_awaiter(owner, fd, remote);
+  if (!connected) co_return connected.error();
+  co_return std::move(connection);
+}
+
+}  // namespace net
+SYNFP_END_NAMESPACE

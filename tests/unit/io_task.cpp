@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#include <synfp/io/task.hpp>
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using synfp::task;
+using synfp::io::detail::run_queue;
+
+/// Counts constructions minus destructions; a double destruction makes it negative.
+struct live {
+  inline static int count = 0;
+  live() noexcept { ++count; }
+  live(const live&) noexcept { ++count; }
+  live(live&&) noexcept { ++count; }
+  live& operator=(const live&) = default;
+  live& operator=(live&&) = default;
+  ~live() { --count; }
+};
+
+void run(task<> work) {
+  synfp::spawn(std::move(work));
+  run_queue::current().drain();
+}
+
+task<int> ready(int value) { co_return value; }
+
+task<> sum_ready(int n, long long& sum) {
+  for (int i = 0; i < n; ++i) sum += co_await ready(i);
+}
+
+TEST(Task, IsLazy) {
+  bool ran = false;
+  {
+    auto body = [&]() -> task<> {
+      ran = true;
+      co_return;
+    };
+    const task<> never = body();
+    EXPECT_FALSE(ran);
+  }
+  EXPECT_FALSE(ran);
+}
+
+TEST(Task, TwoMillionReadyAwaitsDoNotGrowTheStack) {
+  long long sum = 0;
+  run(sum_ready(2'000'000, sum));
+  EXPECT_EQ(sum, 2'000'000LL * 1'999'999 / 2);
+}
+
+task<int> after_yield(int value) {
+  co_await synfp::io::yield();
+  co_return value;
+}
+
+task<> sum_yielding(int n, long long& sum) {
+  for (int i = 0; i < n; ++i) sum += co_await after_yield(i);
+}
+
+TEST(Task, ManySuspendedChildrenDoNotGrowTheStack) {
+  long long sum = 0;
+  run(sum_yielding(300'000, sum));
+  EXPECT_EQ(sum, 300'000LL * 299'999 / 2);
+}
+
+task<int> deep(int depth) {
+  if (depth == 0) co_return co_await after_yield(0);
+  const int below = co_await deep(depth - 1);
+  co_return below + 1;
+}
+
+task<> store(task<int> work, int& out) { out = co_await std::move(work); }
+
+TEST(Task, CompletionsUnwindThroughTheQueue) {
+  int out = 0;
+  run(store(deep(1000), out));
+  EXPECT_EQ(out, 1000);
+}
+
+task<live> make_live(live by_value) {
+  co_await synfp::io::yield();
+  co_return by_value;
+}
+
+task<std::unique_ptr<int>> move_only() { co_return std::make_unique<int>(7); }
+
+task<> use_live(int& seen) {
+  for (int i = 0; i < 10; ++i) {
+    const live l;
+    live r = co_await make_live(l);
+    co_await make_live(r);
+    co_await make_live({});
+    seen = *co_await move_only();
+  }
+}
+
+TEST(Task, DestroysEachObjectOnce) {
+  int seen = 0;
+  live::count = 0;
+  run(use_live(seen));
+  EXPECT_EQ(live::count, 0);
+  EXPECT_EQ(seen, 7);
+}
+
+task<> waits_with(live, bool& finished) {
+  co_await synfp::io::yield();
+  finished = true;
+}
+
+task<> parent_of(bool& finished) {
+  const live l;
+  co_await waits_with(l, finished);
+}
+
+TEST(Task, DestroyingASuspendedCoroutineTakesItOutOfTheQueue) {
+  live::count = 0;
+  bool finished = false;
+  synfp::spawn(parent_of(finished));
+  EXPECT_EQ(synfp::io::spawned(), 1u);
+  EXPECT_EQ(run_queue::current().run(1), 1u);  // parent and child start, the child is queued
+  EXPECT_GT(live::count, 0);
+  synfp::io::detail::destroy_roots();
+  EXPECT_EQ(live::count, 0);
+  EXPECT_EQ(synfp::io::spawned(), 0u);
+  run_queue::current().drain();
+  EXPECT_FALSE(finished);
+}
+
+TEST(Task, RunIsBoundedAndInOrder) {
+  std::vector<int> order;
+  auto body = [&order](int id) -> task<> {
+    order.push_back(id);
+    co_await synfp::io::yield();
+    order.push_back(10 + id);
+  };
+  synfp::spawn(body(1));
+  synfp::spawn(body(2));
+  EXPECT_TRUE(order.empty());
+  EXPECT_EQ(run_queue::current().run(3), 3u);
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 11}));
+  run_queue::current().drain();
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 11, 12}));
+}
+
+#if defined(__cpp_exceptions)
+task<int> throws() {
+  co_await synfp::io::yield();
+  throw std::runtime_error("child");
+}
+
+task<> catches(std::string& what) {
+  try {
+    (void)co_await throws();
+  } catch (const std::runtime_error& e) {
+    what = e.what();
+  }
+}
+
+task<> lets_escape() { (void)co_await throws(); }
+
+TEST(Task, ExceptionsReachTheParent) {
+  std::string what;
+  run(catches(what));
+  EXPECT_EQ(what, "child");
+}
+
+TEST(Task, EscapedExceptionsAreCounted) {
+  const auto before = synfp::io::escaped_exceptions();
+  run(lets_escape());
+  EXPECT_EQ(synfp::io::escaped_exceptions(), before + 1);
+  EXPECT_EQ(synfp::io::spawned(), 0u);
+}
+#endif
+
+TEST(FramePool, ReusesWithoutTheHeap) {
+#if SYNFP_POOL_BYPASS
+  GTEST_SKIP() << "the pool is bypassed under ASan";
+#endif
+  using synfp::io::frame_pool;
+  void* a = frame_pool::allocate(100);
+  frame_pool::deallocate(a, 100);
+  EXPECT_EQ(frame_pool::allocate(128), a);  // the same class
+  frame_pool::deallocate(a, 128);
+  void* big = frame_pool::allocate(frame_pool::largest + 1);
+  frame_pool::deallocate(big, frame_pool::largest + 1);
+}
+
+TEST(FramePool, BlocksMayBeFreedOnAnotherThread) {
+  using synfp::io::frame_pool;
+  std::array<void*, 1000> blocks{};
+  std::thread([&] {
+    for (auto& b : blocks) b = frame_pool::allocate(4000);
+  }).join();
+  for (auto* b : blocks) frame_pool::deallocate(b, 4000);
+  std::thread([&] {
+    for (auto*& b : blocks) b = frame_pool::allocate(200);
+    for (auto* b : blocks) frame_pool::deallocate(b, 200);
+  }).join();
+}
+
+TEST(FramePool, String) {
+  synfp::io::pool_string s;
+  for (int i = 0; i < 100'000; ++i) s.push_back(static_cast<char>('a' + i % 26));
+  EXPECT_EQ(s.size(), 100'000u);
+  EXPECT_EQ(s.substr(26, 3), "abc");
+}
+
+}  // namespace

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: MIT
+#include <synfp/net/stream.hpp>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <synfp/io/timer.hpp>
+#include <synfp/net/listener.hpp>
+
+#include "../net_fixture.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using synfp::errc;
+using synfp::io::ring;
+using synfp::io::task;
+using synfp::net::stream;
+
+/// A connected pair of loopback sockets.
+struct pair {
+  test::descriptor client;
+  test::descriptor server;
+  pair() {
+    auto listening = test::listen_on_loopback();
+    client = test::connect_to(test::name_of(listening.get(), false));
+    server = test::descriptor(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_GE(server.get(), 0);
+  }
+};
+
+task<> echo(stream s) {
+  while (true) {
+    auto chunk = co_await s.read();
+    if (!chunk) co_return;
+    s.write(chunk->view());
+    chunk->reset();
+    const auto sent = co_await s.flush();
+    if (!sent) co_return;
+  }
+}
+
+/// Runs `work`, then stops the ring.
+task<> then_stop(ring& r, task<> work) {
+  co_await std::move(work);
+  r.stop();
+}
+
+/// Appends what arrives to `out` until something other than bytes comes, and says what.
+task<> read_all(stream& s, std::string& out, synfp::error& end) {
+  while (true) {
+    const auto chunk = co_await s.read();
+    if (!chunk) {
+      end = chunk.error();
+      co_return;
+    }
+    out.append(chunk->view());
+  }
+}
+
+TEST(Stream, EchoesAndSeesTheEnd) {
+  auto r = test::make_ring();
+  pair p;
+  test::send_all(p.client.get(), "hello");
+  ::shutdown(p.client.get(), SHUT_WR);
+  synfp::spawn(then_stop(*r, echo(stream(*r, p.server.release()))));
+  test::run_to_end(*r);
+  EXPECT_EQ(test::receive(p.client.get(), 100), "hello");
+}
+
+TEST(Stream, LargeTransferBothWays) {
+  auto r = test::make_ring();
+  pair p;
+  std::string text;
+  for (int i = 0; text.size() < 3'000'000; ++i) text += std::to_string(i) + ' ';
+  std::string back;
+  std::thread client([&] {
+    std::thread sender([&] {
+      test::send_all(p.client.get(), text);
+      ::shutdown(p.client.get(), SHUT_WR);
+    });
+    back = test::receive(p.client.get(), text.size());
+    sender.join();
+  });
+  synfp::spawn(then_stop(*r, echo(stream(*r, p.server.release()))));
+  test::run_to_end(*r);
+  client.join();
+  EXPECT_TRUE(back == text);
+}
+
+task<> timed_reads(ring& r, stream s, int client, std::vector<std::string>& log) {
+  auto chunk = co_await s.read(20ms);
+  log.push_back(chunk ? "data" : std::string(synfp::to_string(chunk.error().code)));
+  test::send_all(client, "later");
+  chunk = co_await s.read(10s);
+  log.push_back(chunk ? std::string(chunk->view()) : "?");
+  r.stop();
+}
+
+TEST(Stream, ReadTimesOutAndStaysUsable) {
+  auto r = test::make_ring();
+  pair p;
+  std::vector<std::string> log;
+  synfp::spawn(timed_reads(*r, stream(*r, p.server.release()), p.client.get(), log));
+  test::run_to_end(*r);
+  EXPECT_EQ(log, (std::vector<std::string>{"timed out", "later"}));
+}
+
+task<> slow_reader(ring& r, stream s, int client, std::string& got, std::vector<std::string>& log) {
+  const std::string block(1 << 20, 'x');
+  for (int i = 0; i != 16; ++i) s.write(block);
+  auto sent = co_await s.flush(30ms);
+  log.push_back(sent ? "sent" : std::string(synfp::to_string(sent.error().code)));
+  s.write("end");
+  std::thread reader([&got, client] { got = test::receive(client, (16 << 20) + 3); });
+  sent = co_await s.flush(20s);
+  log.push_back(sent ? "sent" : std::string(synfp::to_string(sent.error().code)));
+  reader.join();
+  r.stop();
+}
+
+TEST(Stream, FlushToASlowReaderTimesOutAndGoesOn) {
+  auto r = test::make_ring();
+  pair p;
+  std::vector<std::string> log;
+  std::string got;
+  synfp::spawn(slow_reader(*r, stream(*r, p.server.release()), p.client.get(), got, log));
+  test::run_to_end(*r);
+  EXPECT_EQ(log, (std::vector<std::string>{"timed out", "sent"}));
+  EXPECT_EQ(got.size(), (16u << 20) + 3);
+  EXPECT_TRUE(got.ends_with("xend"));
+}
+
+task<> abandons_flush(ring& r, stream s) {
+  s.write(std::string(8 << 20, 'y'));
+  const auto sent = co_await s.flush(20ms);
+  EXPECT_FALSE(sent);
+  r.stop();
+}  // the stream closes with a send in flight: the kernel must not read freed memory (ASan)
+
+TEST(Stream, CloseWithASendInFlight) {
+  auto r = test::make_ring();
+  pair p;
+  synfp::spawn(abandons_flush(*r, stream(*r, p.server.release())));
+  test::run_to_end(*r);
+}
+
+task<> write_until_error(ring& r, stream s, synfp::error& e) {
+  while (true) {
+    s.write("more");
+    const auto sent = co_await s.flush();
+    if (!sent) {
+      e = sent.error();
+      break;
+    }
+    co_await synfp::io::yield();
+  }
+  r.stop();
+}
+
+TEST(Stream, PeerGoneIsAnErrorNotASignal) {
+  auto r = test::make_ring();
+  pair p;
+  test::reset_on_close(p.client.get());
+  p.client.close();
+  synfp::error e;
+  synfp::spawn(write_until_error(*r, stream(*r, p.server.release()), e));
+  test::run_to_end(*r);
+  EXPECT_EQ(e.code, errc::system);
+  EXPECT_TRUE(e.os == EPIPE || e.os == ECONNRESET) << e.os;
+}
+
+TEST(Stream, ResetIsAReadError) {
+  auto r = test::make_ring();
+  pair p;
+  test::reset_on_close(p.client.get());
+  p.client.close();
+  stream s(*r, p.server.release());
+  std::string out;
+  synfp::error e;
+  synfp::spawn(then_stop(*r, read_all(s, out, e)));
+  test::run_to_end(*r);
+  EXPECT_EQ(e, synfp::error::from_errno(ECONNRESET));
+}
+
+task<> read_into(stream& s, std::vector<std::string>& log) {
+  const auto chunk = co_await s.read();
+  log.push_back(chunk ? std::string(chunk->view()) : std::string(synfp::to_string(chunk.error().code)));
+}
+
+task<> cancels(ring& r, stream& s, std::vector<std::string>& log, bool close) {
+  co_await synfp::io::yield();  // the reader waits now
+  if (close) {
+    s.close();
+  } else {
+    s.cancel();
+  }
+  log.push_back("called");
+  co_await synfp::io::yield();
+  co_await synfp::io::yield();
+  r.stop();
+}
+
+TEST(Stream, CancelEndsAWaitingRead) {
+  auto r = test::make_ring();
+  pair p;
+  stream s(*r, p.server.release());
+  std::vector<std::string> log;
+  synfp::spawn(read_into(s, log));
+  synfp::spawn(cancels(*r, s, log, false));
+  test::run_to_end(*r);
+  EXPECT_EQ(log, (std::vector<std::string>{"called", "canceled"}));
+}
+
+TEST(Stream, CloseEndsAWaitingRead) {
+  auto r = test::make_ring();
+  pair p;
+  stream s(*r, p.server.release());
+  std::vector<std::string> log;
+  synfp::spawn(read_into(s, log));
+  synfp::spawn(cancels(*r, s, log, true));
+  test::run_to_end(*r);
+  EXPECT_EQ(log, (std::vector<std::string>{"called", "canceled"}));
+  EXPECT_EQ(s.fd(), -1);
+  s.close();  // idempotent
+}
+
+TEST(Stream, ASecondReaderIsRefused) {
+  auto r = test::make_ring();
+  pair p;
+  stream s(*r, p.server.release());
+  std::vector<std::string> log;
+  synfp::spawn(read_into(s, log));
+  synfp::spawn(read_into(s, log));
+  synfp::spawn(cancels(*r, s, log, false));
+  test::run_to_end(*r);
+  EXPECT_EQ(log, (std::vector<std::string>{"invalid", "called", "canceled"}));
+}
+
+task<> drop_reads(ring& r, stream s, int client, std::string& got) {
+  for (int i = 0; i != 3; ++i) {
+    {
+      // Starts a read in a child that is destroyed while it waits.
+      auto dropped = [](stream& from, std::string& into) -> task<> {
+        const auto chunk = co_await from.read();
+        if (chunk) into.append("WRONG");
+      };
+      auto child = dropped(s, got);
+      auto handle = child.release();
+      handle.resume();
+      handle.destroy();
+    }
+    test::send_all(client, std::to_string(i));
+    const auto chunk = co_await s.read();
+    if (chunk) got.append(chunk->view());
+  }
+  r.stop();
+}
+
+TEST(Stream, ADroppedReadLosesNothing) {
+  auto r = test::make_ring();
+  pair p;
+  std::string got;
+  synfp::spawn(drop_reads(*r, stream(*r, p.server.release()), p.client.get(), got));
+  test::run_to_end(*r);
+  EXPECT_EQ(got, "012");
+}
+
+// Unread data is bounded: the receive is cancelled and taken up again, and the order is kept.
+task<> reads_late(ring& r, stream s, std::size_t& most, std::string& got) {
+  auto chunk = co_await s.read();
+  while (chunk) {
+    got.append(chunk->view());
+    chunk->reset();
+    for (int i = 0; i != 20; ++i) {
+      co_await synfp::io::yield();
+      most = std::max(most, r.leased());
+    }
+    chunk = co_await s.read();
+  }
+  r.stop();
+}
+
+TEST(Stream, BackpressureBoundsUnreadChunks) {
+  synfp::io::ring_options o;
+  o.buffers = 1024;
+  o.buffer_size = 256;
+  auto r = test::make_ring(o);
+  pair p;
+  std::string text;
+  for (int i = 0; text.size() < 400'000; ++i) text += std::to_string(i) + ' ';
+  std::thread client([&] {
+    test::send_all(p.client.get(), text);
+    ::shutdown(p.client.get(), SHUT_WR);
+  });
+  std::size_t most = 0;
+  std::string got;
+  synfp::spawn(reads_late(*r, stream(*r, p.server.release()), most, got));
+  test::run_to_end(*r);
+  client.join();
+  EXPECT_TRUE(got == text);
+  EXPECT_LT(most, 1024u);
+}
+
+// 2 buffers, 20 connections that all have data at once: ENOBUFS parks them; nothing is lost or mixed up.
+TEST(Stream, FewBuffersManyConnections) {
+  synfp::io::ring_options o;
+  o.buffers = 2;
+  o.buffer_size = 64;
+  auto r = test::make_ring(o);
+  constexpr int n = 20;
+  std::vector<pair> pairs(n);
+  std::vector<std::string> sent(n);
+  std::vector<std::string> got(n);
+  int open = n;
+  auto serve = [&](stream s, std::string& into) -> task<> {
+    synfp::error end;
+    co_await read_all(s, into, end);
+    EXPECT_EQ(end.code, errc::closed);
+    if (--open == 0) r->stop();
+  };
+  for (std::size_t i = 0; i != n; ++i) {
+    for (int k = 0; k != 300; ++k) sent[i] += "c" + std::to_string(i) + ":" + std::to_string(k) + ";";
+    test::send_all(pairs[i].client.get(), sent[i]);
+    ::shutdown(pairs[i].client.get(), SHUT_WR);
+    synfp::spawn(serve(stream(*r, pairs[i].server.release()), got[i]));
+  }
+  test::run_to_end(*r);
+  for (std::size_t i = 0; i != n; ++i) EXPECT_TRUE(got[i] == sent[i]) << i;
+}
+
+// Somebody holds all buffers for a while: the others wait and are woken by the return.
+TEST(Stream, ParkedConnectionsWakeWhenBuffersComeBack) {
+  synfp::io::ring_options o;
+  o.buffers = 2;
+  o.buffer_size = 64;
+  auto r = test::make_ring(o);
+  std::vector<pair> pairs(6);
+  std::vector<synfp::io::buffer> held;
+  std::string got;
+  int waiting = 4;
+  auto hold = [&](stream s) -> task<> {
+    auto chunk = co_await s.read();
+    EXPECT_TRUE(chunk);
+    if (chunk) held.push_back(std::move(*chunk));
+    if (held.size() != 2) co_return;
+    co_await synfp::io::sleep_for(*r, 20ms);  // the others have got ENOBUFS by now, or will
+    EXPECT_TRUE(got.empty());
+    held.clear();
+  };
+  auto wait = [&](stream s) -> task<> {
+    const auto chunk = co_await s.read();
+    EXPECT_TRUE(chunk);
+    if (chunk) got.append(chunk->view());
+    if (--waiting == 0) r->stop();
+  };
+  for (std::size_t i = 0; i != 2; ++i) {
+    test::send_all(pairs[i].client.get(), "h");
+    synfp::spawn(hold(stream(*r, pairs[i].server.release())));
+  }
+  auto start_rest = [&]() -> task<> {
+    while (held.size() != 2) co_await synfp::io::yield();
+    for (std::size_t i = 2; i != 6; ++i) {
+      test::send_all(pairs[i].client.get(), "w");
+      synfp::spawn(wait(stream(*r, pairs[i].server.release())));
+    }
+  };
+  synfp::spawn(start_rest());
+  test::run_to_end(*r);
+  EXPECT_EQ(got, "wwww");
+}
+
+// close() while a receive is armed, then a new socket gets the same number: nothing of the old one touches
+// it.
+TEST(Stream, CloseDoesNotHitAReusedDescriptor) {
+  auto r = test::make_ring();
+  int reused = 0;
+  auto body = [&](ring& on) -> task<> {
+    for (int i = 0; i != 200; ++i) {
+      pair p;
+      const int number = p.server.get();
+      {
+        stream old(on, p.server.release());
+        const auto nothing = co_await old.read(std::chrono::nanoseconds(1));
+        EXPECT_FALSE(nothing);
+      }
+      pair q;  // may take over the number as soon as it is free
+      if (q.server.get() == number || q.client.get() == number) ++reused;
+      test::send_all(q.client.get(), "new");
+      stream fresh(on, q.server.release());
+      const auto chunk = co_await fresh.read(10s);
+      EXPECT_TRUE(chunk);
+      if (chunk) {
+        EXPECT_EQ(chunk->view(), "new");
+      }
+      co_await synfp::io::yield();
+    }
+    on.stop();
+  };
+  synfp::spawn(body(*r));
+  test::run_to_end(*r);
+}
+
+// The peer sends at the same time as the owner cancels or closes; every interleaving must add up.
+TEST(Stream, CancelAgainstCompletion) {
+  auto r = test::make_ring();
+  int data = 0;
+  int canceled = 0;
+  auto reader = [&](stream& s) -> task<> {
+    const auto chunk = co_await s.read();
+    if (chunk) {
+      ++data;
+    } else {
+      EXPECT_EQ(chunk.error().code, errc::canceled);
+      ++canceled;
+    }
+  };
+  auto body = [&]() -> task<> {
+    for (int i = 0; i != 300; ++i) {
+      pair p;
+      stream s(*r, p.server.release());
+      synfp::spawn(reader(s));
+      for (int k = 0; k != i % 4; ++k) co_await synfp::io::yield();
+      test::send_all(p.client.get(), "x");
+      for (int k = 0; k != i / 4 % 4; ++k) co_await synfp::io::yield();
+      if (i % 2 == 0) {
+        s.cancel();
+      } else {
+        s.close();
+      }
+      while (synfp::io::spawned() != 1) co_await synfp::io::yield();
+    }
+    r->stop();
+  };
+  synfp::spawn(body());
+  test::run_to_end(*r);
+  EXPECT_EQ(data + canceled, 300);
+}
+
+task<> respond_and_linger(ring& r, stream s) {
+  const auto first = co_await s.read();
+  EXPECT_TRUE(first);
+  s.write("HTTP/1.1 413 Content Too Large\r\n\r\n");
+  co_await synfp::net::lingering_close(std::move(s), 64 << 20, 10s);
+  r.stop();
+}
+
+TEST(Stream, LingeringCloseDeliversTheLastResponse) {
+  auto r = test::make_ring();
+  pair p;
+  std::string answer;
+  std::thread client([&] {
+    // Larger than all socket buffers: without lingering the rest of it would be answered with RST.
+    test::send_all(p.client.get(), std::string(12 << 20, 'b'));
+    ::shutdown(p.client.get(), SHUT_WR);
+    answer = test::receive(p.client.get(), 1000);
+  });
+  synfp::spawn(respond_and_linger(*r, stream(*r, p.server.release())));
+  test::run_to_end(*r);
+  client.join();
+  EXPECT_EQ(answer, "HTTP/1.1 413 Content Too Large\r\n\r\n");
+}
+
+task<> connects(ring& r, synfp::endpoint to, std::string& got) {
+  auto s = co_await synfp::net::connect(r, to);
+  EXPECT_TRUE(s);
+  if (s) {
+    s->write("ping");
+    const auto sent = co_await s->flush();
+    EXPECT_TRUE(sent);
+    const auto chunk = co_await s->read();
+    if (chunk) got = std::string(chunk->view());
+  }
+  r.stop();
+}
+
+TEST(Stream, Connects) {
+  auto r = test::make_ring();
+  auto listening = test::listen_on_loopback();
+  const auto where = test::name_of(listening.get(), false);
+  std::thread server([&] {
+    test::descriptor d(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_EQ(test::receive(d.get(), 4), "ping");
+    test::send_all(d.get(), "pong");
+  });
+  std::string got;
+  synfp::spawn(connects(*r, where, got));
+  test::run_to_end(*r);
+  server.join();
+  EXPECT_EQ(got, "pong");
+}
+
+task<> fails_to_connect(ring& r, synfp::endpoint to, synfp::error& e) {
+  const auto s = co_await synfp::net::connect(r, to);
+  if (!s) e = s.error();
+  r.stop();
+}
+
+TEST(Stream, ConnectIsRefused) {
+  auto r = test::make_ring();
+  auto listening = test::listen_on_loopback();
+  const auto where = test::name_of(listening.get(), false);
+  listening.close();
+  synfp::error e;
+  synfp::spawn(fails_to_connect(*r, where, e));
+  test::run_to_end(*r);
+  EXPECT_EQ(e, synfp::error::from_errno(ECONNREFUSED));
+}
+
+// A coroutine that always finds data must not keep the others from running.
+TEST(Stream, ReadyReadsYieldNowAndThen) {
+  synfp::io::ring_options o;
+  o.buffer_size = 64;
+  o.buffers = 4096;
+  auto r = test::make_ring(o);
+  pair p;
+  test::send_all(p.client.get(), std::string(100'000, 'z'));
+  ::shutdown(p.client.get(), SHUT_WR);
+  bool done = false;
+  int turns = 0;
+  auto greedy = [&](stream s) -> task<> {
+    while (true) {
+      const auto chunk = co_await s.read();
+      if (!chunk) break;
+    }
+    done = true;
+    r->stop();
+  };
+  auto other = [&]() -> task<> {
+    while (!done) {
+      ++turns;
+      co_await synfp::io::yield();
+    }
+  };
+  synfp::spawn(greedy(stream(*r, p.server.release())));
+  synfp::spawn(other());
+  test::run_to_end(*r);
+  EXPECT_GT(turns, 20);
+}
+
+}  // namespace
