@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// Serves HTTP/1.1 on one connection.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <ctime>
+#include <span>
+#include <utility>
+
+#include <synfp/http/date.hpp>
+#include <synfp/http/parser.hpp>
+#include <synfp/http/request.hpp>
+#include <synfp/http/response.hpp>
+#include <synfp/http/routes.hpp>
+#include <synfp/io/buffer.hpp>
+#include <synfp/io/ring.hpp>
+#include <synfp/io/task.hpp>
+#include <synfp/net/accept.hpp>
+#include <synfp/net/stream.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace http {
+
+/// How long serve() waits, and for how much.
+struct serve_options {
+  http::limits limits{};
+  /// For the first byte of a request. Then the connection is closed without a word.
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
+  /// For a whole request line and header block, from their first byte. Then 408. Against clients that send a
+  /// byte now and then.
+  std::chrono::nanoseconds header_timeout = std::chrono::seconds(10);
+  /// For a whole body, from the end of the header block. Then 408.
+  std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);
+  /// For TCP to take the responses that are ready. Then the connection is closed.
+  std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
+  /// How long, and for how many bytes, to go on reading after the last response of a connection that the
+  /// server closes: a close with unread bytes resets the connection, and the client may lose that response.
+  std::chrono::nanoseconds linger_timeout = std::chrono::seconds(2);
+  std::size_t linger_bytes = 256 * 1024;
+};
+
+namespace detail {
+
+/// Responses of pipelined requests leave together, but not more than this before TCP has taken them.
+inline constexpr std::size_t most_output = 64 * 1024;
+/// What a connection may keep allocated between requests.
+inline constexpr std::size_t most_kept_input = 16 * 1024;
+
+inline std::string_view date_now() noexcept {
+  static thread_local date_cache cache;
+  return cache.at(std::time(nullptr));
+}
+
+template <class Accepted>
+const syn_lookup* syn_of(const Accepted& a) noexcept {
+  if constexpr (requires {
+                  { &a.syn } -> std::convertible_to<const syn_lookup*>;
+                }) {
+    return &a.syn;
+  } else {
+    return nullptr;
+  }
+}
+
+/// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
+/// requests fit into it, and are copied together when one does not.
+class input {
+ public:
+  /// From the beginning of the current request on.
+  std::span<char> bytes() noexcept {
+    if (!chunk_.empty()) {
+      // The parser decodes in place. The memory is the ring's, writable, and ours while the lease lasts.
+      return {const_cast<char*>(chunk_.data()) + begin_, chunk_.size() - begin_};
+    }
+    return {kept_.data() + begin_, kept_.size() - begin_};
+  }
+  bool empty() const noexcept { return (chunk_.empty() ? kept_.size() : chunk_.size()) == begin_; }
+
+  /// The current request is answered.
+  void consume(std::size_t n) noexcept {
+    begin_ += n;
+    if (!empty()) return;
+    begin_ = 0;
+    chunk_.reset();
+    if (kept_.capacity() > most_kept_input) {
+      kept_ = io::pool_string();
+    } else {
+      kept_.clear();
+    }
+  }
+  /// Gives the ring's buffer back.
+  void keep() {
+    if (chunk_.empty()) {
+      kept_.erase(0, begin_);
+    } else {
+      kept_.assign(chunk_.data() + begin_, chunk_.size() - begin_);
+      chunk_.reset();
+    }
+    begin_ = 0;
+  }
+  /// Precondition: empty() or keep().
+  void add(io::buffer chunk) {
+    if (kept_.empty()) {
+      chunk_ = std::move(chunk);
+    } else {
+      kept_.append(chunk.view());
+    }
+  }
+
+ private:
+  io::buffer chunk_;       // either this holds the bytes
+  io::pool_string kept_;   // or this
+  std::size_t begin_ = 0;  // of the current request
+};
+
+/// Ends the wait of an idle connection when the ring stops. Destroyed with the coroutine that owns it.
+class idle_watch {
+ public:
+  explicit idle_watch(net::stream& s) noexcept : stream_(&s), hook_(&idle_watch::stop, this) {
+    s.ring().on_stop(hook_);
+  }
+  idle_watch(const idle_watch&) = delete;
+  idle_watch& operator=(const idle_watch&) = delete;
+
+  bool idle = false;
+
+ private:
+  static void stop(void* self) {
+    auto& w = *static_cast<idle_watch*>(self);
+    if (w.idle) w.stream_->cancel();
+  }
+  net::stream* stream_;
+  io::stop_hook hook_;
+};
+
+/// Serves until the connection is to be closed. True: with lingering, since the client may still be sending.
+template <class Accepted, class... Routes>
+io::task<bool> serve_requests(Accepted& a, const routes<Routes...>& all, const serve_options& options) {
+  enum class waiting { idle, head, body };
+  net::stream& s = a.connection;
+  io::ring& ring = s.ring();
+  idle_watch watch(s);
+  request_parser parser(options.limits);
+  input in;
+  waiting stage = waiting::idle;
+  io::ring::clock::time_point deadline{};  // of the stage, unless idle
+  bool continued = false;                  // "100 Continue" was sent for this request
+  bool served = false;
+
+  while (true) {
+    const parse_status parsed = in.empty() ? parse_status::incomplete : parser.parse(in.bytes());
+
+    if (parsed == parse_status::complete) {
+      if (ring.buffers().scarce()) {  // a handler may take its time: it shall not hold one then
+        in.keep();
+        parser.parse(in.bytes());
+      }
+      const request q(parser, a.peer, a.local, syn_of(a));
+      response r(500);
+      bool failed = true;
+#if defined(__cpp_exceptions)
+      try {
+#endif
+        auto answer = all.find(q);
+        if (answer.immediate()) {
+          r = std::move(answer.ready());
+        } else {
+          io::task<response> work = answer.pending();
+          if (!s.out().empty()) {  // earlier responses do not wait for this one
+            const auto flushed = co_await s.flush(options.write_timeout);
+            if (!flushed) co_return false;
+          }
+          r = co_await std::move(work);
+        }
+        failed = false;
+#if defined(__cpp_exceptions)
+      } catch (...) {
+        r = status(500);
+      }
+#endif
+      const bool asked_to_close = !q.keep_alive();
+      const bool keep_alive = !failed && !asked_to_close && !ring.stopping();
+      const response_framing framing{
+          .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
+      write_response(s.out(), r, framing, date_now());
+      in.consume(parser.consumed());
+      parser.reset();
+      stage = waiting::idle;
+      continued = false;
+      served = true;
+      if (!keep_alive || s.out().size() > most_output) {
+        const auto flushed = co_await s.flush(options.write_timeout);
+        if (!flushed) co_return false;
+      }
+      if (!keep_alive) co_return !asked_to_close || !in.empty();
+      continue;
+    }
+
+    int code = status_of(parser.refused_for());
+    if (parsed == parse_status::incomplete) {
+      if (parser.expects_continue() && !continued) {
+        continued = true;
+        s.write(continue_line);
+      }
+      if (!s.out().empty()) {
+        const auto flushed = co_await s.flush(options.write_timeout);
+        if (!flushed) co_return false;
+      }
+      std::chrono::nanoseconds left = options.idle_timeout;
+      watch.idle = !parser.started();
+      if (watch.idle) {
+        if (served && ring.stopping()) co_return true;
+      } else {
+        const waiting now = parser.head_complete() ? waiting::body : waiting::head;
+        if (stage != now) {
+          stage = now;
+          deadline = io::ring::after(ring.now(),
+                                     now == waiting::body ? options.body_timeout : options.header_timeout);
+        }
+        left = deadline - ring.now();
+      }
+      bool expired = left <= left.zero();
+      if (!expired) {
+        if (!in.empty()) in.keep();
+        auto chunk = co_await s.read(left);
+        watch.idle = false;
+        if (chunk) {
+          in.add(*std::move(chunk));
+          continue;
+        }
+        expired = chunk.error().code == errc::timed_out;
+      }
+      if (!expired || !parser.started()) co_return false;
+      code = 408;
+    }
+
+    // Where the next request would begin is not known any more.
+    response r = status(code);
+    if (parsed == parse_status::refused) {
+      text_type reason(to_string(parser.refused_for()));
+      reason.push_back('\n');
+      r.set_body(std::move(reason));
+    }
+    const response_framing framing{.head = parser.method() == method::head, .keep_alive = false};
+    write_response(s.out(), r, framing, date_now());
+    const auto flushed = co_await s.flush(options.write_timeout);
+    co_return static_cast<bool>(flushed);
+  }
+}
+
+}  // namespace detail
+
+/// Serves HTTP/1.1 (RFC 9112) on `a.connection` until either side closes it: spawn(http::serve(std::move(*a),
+/// routes)). Responses go out in the order of the requests, those of pipelined requests together. A request
+/// is parsed where it was received if it fits into one buffer of the ring. Closes after: a request that asks
+/// for it, a malformed one (4xx or 5xx as `refusal` says), a timeout, an exception of a handler (500), and,
+/// when the ring stops, as soon as the current request is answered. `all` must outlive the connection: keep
+/// it where run() is called.
+template <class Accepted, class... Routes>
+io::task<> serve(Accepted a, const routes<Routes...>& all, serve_options options = {}) {
+  const bool linger = co_await detail::serve_requests(a, all, options);
+  if (!linger) co_return;
+  co_await net::lingering_close(std::move(a.connection), options.linger_bytes, options.linger_timeout);
+}
+template <class Accepted, class... Routes>
+io::task<> serve(Accepted a, const routes<Routes...>&& all, serve_options options = {}) = delete;
+
+}  // namespace http
+SYNFP_END_NAMESPACE
