@@ -95,6 +95,15 @@ inline std::string receive(int fd, std::size_t size) {
   return out;
 }
 
+/// All of a pipe.
+inline std::string receive_file(int fd) {
+  std::string out;
+  char part[512];
+  ssize_t n = 0;
+  while ((n = ::read(fd, part, sizeof part)) > 0) out.append(part, static_cast<std::size_t>(n));
+  return out;
+}
+
 /// Makes close() send RST.
 inline void reset_on_close(int fd) {
   const linger l{1, 0};
