@@ -34,7 +34,7 @@ TEST(http_request, shows_what_was_parsed) {
   EXPECT_EQ(r.header(""), std::nullopt);
   EXPECT_EQ(r.peer(), peer);
   EXPECT_EQ(r.local(), local);
-  EXPECT_EQ(r.syn_info(), nullptr);
+  EXPECT_FALSE(r.syn());
   std::string seen;
   for (const http::header_field f : r.headers())
     seen += std::string(f.name) + "=" + std::string(f.value) + ";";

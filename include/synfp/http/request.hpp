@@ -8,12 +8,15 @@
 
 #include <synfp/endpoint.hpp>
 #include <synfp/http/parser.hpp>
+#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
-struct syn_lookup;  // what is known of the connection's SYN: syn_record.hpp
-
 namespace http {
+
+namespace detail {
+inline constexpr syn_lookup no_syn{};
+}
 
 /// A complete request on a connection. It owns nothing: it and every view it returns are valid until the
 /// response has been handed to the connection, that is, as long as the handler (a coroutine included) runs.
@@ -21,11 +24,12 @@ namespace http {
 /// of it, see request_parser.
 class request {
  public:
-  /// `parsed` must be complete and, like its buffer, outlive the request. `syn` may be null.
+  /// `parsed` must be complete and, like its buffer, outlive the request; so must the rest.
   request(const request_parser& parsed, const endpoint& peer, const endpoint& local,
-          const syn_lookup* syn = nullptr) noexcept
-      : parsed_(&parsed), peer_(&peer), local_(&local), syn_(syn) {}
-  request(const request_parser&&, const endpoint&, const endpoint&, const syn_lookup* = nullptr) = delete;
+          const syn_lookup& syn = detail::no_syn) noexcept
+      : parsed_(&parsed), peer_(&peer), local_(&local), syn_(&syn) {}
+  request(const request_parser&&, const endpoint&, const endpoint&,
+          const syn_lookup& = detail::no_syn) = delete;
 
   http::method method() const noexcept { return parsed_->method(); }
   /// Also of a method that has no enumerator.
@@ -91,8 +95,8 @@ class request {
 
   const endpoint& peer() const noexcept { return *peer_; }
   const endpoint& local() const noexcept { return *local_; }
-  /// What accept() found out about the SYN of this connection, or null.
-  const syn_lookup* syn_info() const noexcept { return syn_; }
+  /// The SYN of this connection, or why there is none: `if (q.syn()) use(*q.syn());`
+  const syn_lookup& syn() const noexcept { return *syn_; }
 
  private:
   const request_parser* parsed_;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <ctime>
 #include <span>
@@ -51,17 +50,6 @@ inline constexpr std::size_t most_kept_input = 16 * 1024;
 inline std::string_view date_now() noexcept {
   static thread_local date_cache cache;
   return cache.at(std::time(nullptr));
-}
-
-template <class Accepted>
-const syn_lookup* syn_of(const Accepted& a) noexcept {
-  if constexpr (requires {
-                  { &a.syn } -> std::convertible_to<const syn_lookup*>;
-                }) {
-    return &a.syn;
-  } else {
-    return nullptr;
-  }
 }
 
 /// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
@@ -136,8 +124,8 @@ class idle_watch {
 };
 
 /// Serves until the connection is to be closed. True: with lingering, since the client may still be sending.
-template <class Accepted, class... Routes>
-io::task<bool> serve_requests(Accepted& a, const routes<Routes...>& all, const serve_options& options) {
+template <class... Routes>
+io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, const serve_options& options) {
   enum class waiting { idle, head, body };
   net::stream& s = a.connection;
   io::ring& ring = s.ring();
@@ -157,7 +145,7 @@ io::task<bool> serve_requests(Accepted& a, const routes<Routes...>& all, const s
         in.keep();
         parser.parse(in.bytes());
       }
-      const request q(parser, a.peer, a.local, syn_of(a));
+      const request q(parser, a.peer, a.local, a.syn);
       response r(500);
       bool failed = true;
 #if defined(__cpp_exceptions)
@@ -258,14 +246,14 @@ io::task<bool> serve_requests(Accepted& a, const routes<Routes...>& all, const s
 /// for it, a malformed one (4xx or 5xx as `refusal` says), a timeout, an exception of a handler (500), and,
 /// when the ring stops, as soon as the current request is answered. `all` must outlive the connection: keep
 /// it where run() is called.
-template <class Accepted, class... Routes>
-io::task<> serve(Accepted a, const routes<Routes...>& all, serve_options options = {}) {
+template <class... Routes>
+io::task<> serve(net::accepted a, const routes<Routes...>& all, serve_options options = {}) {
   const bool linger = co_await detail::serve_requests(a, all, options);
   if (!linger) co_return;
   co_await net::lingering_close(std::move(a.connection), options.linger_bytes, options.linger_timeout);
 }
-template <class Accepted, class... Routes>
-io::task<> serve(Accepted a, const routes<Routes...>&& all, serve_options options = {}) = delete;
+template <class... Routes>
+io::task<> serve(net::accepted a, const routes<Routes...>&& all, serve_options options = {}) = delete;
 
 }  // namespace http
 SYNFP_END_NAMESPACE

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// The listening sockets of one port, one per thread, with a source of SYN records attached in the right
+// order.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <synfp/capture/source.hpp>
+#include <synfp/endpoint.hpp>
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+/// Sockets of one SO_REUSEPORT group. The kernel spreads connections over them. Made on one thread, then each
+/// socket is taken by the thread that serves it.
+///
+/// The order matters. The first socket is bound, the source is attached to it, and then it listens: no SYN
+/// comes in before the probe sees it. The others only bind and listen: attaching while another socket of the
+/// port exists makes listen() fail with EADDRINUSE.
+class listen_group {
+ public:
+  static constexpr int default_backlog =
+      4096;  ///< half-open connections before the kernel answers with SYN cookies
+
+  /// `at`: port 0 lets the kernel choose, see local(). [::] also takes IPv4. Refuses a port that another
+  /// program listens on, also if it would share it.
+  template <capture::source Source>
+  static setup_result<listen_group> open(const endpoint& at, unsigned sockets, Source& source,
+                                         int backlog = default_backlog) {
+    listen_group group;
+    group.local_ = at;
+    if (auto free = group.check_free(); !free) return std::move(free).error();
+    for (unsigned i = 0; i < sockets; ++i) {
+      if (auto bound = group.bind_one(true); !bound) return std::move(bound).error();
+      if (auto prepared = source.prepare(group.fds_.back(), i == 0); !prepared)
+        return std::move(prepared).error();
+      if (::listen(group.fds_.back(), backlog) != 0) return group.failure("listen on", errno);
+    }
+    return group;
+  }
+
+  listen_group(listen_group&& other) noexcept : fds_(std::exchange(other.fds_, {})), local_(other.local_) {}
+  listen_group& operator=(listen_group&& other) noexcept {
+    std::swap(fds_, other.fds_);
+    std::swap(local_, other.local_);
+    return *this;
+  }
+  /// Closes what was not taken.
+  ~listen_group() {
+    for (const int fd : fds_) {
+      if (fd >= 0) ::close(fd);
+    }
+  }
+
+  /// The address with the port that was bound.
+  const endpoint& local() const noexcept { return local_; }
+  std::size_t size() const noexcept { return fds_.size(); }
+  /// Hands socket `i` over to the caller. -1 if it was taken before. Thread-safe for different `i`.
+  int take(std::size_t i) noexcept { return std::exchange(fds_[i], -1); }
+
+ private:
+  listen_group() = default;
+
+  setup_error failure(const char* what, int number) const {
+    std::string text = std::string("cannot ") + what + ' ' + std::string(local_.text().view()) + " (" +
+                       std::strerror(number) + "); ";
+    switch (number) {
+      case EADDRINUSE:
+        text += "another program uses the port: stop it or choose another port (see 'ss -ltnp')";
+        break;
+      case EADDRNOTAVAIL: text += "this machine does not have the address: see 'ip addr'"; break;
+      case EACCES: text += "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one"; break;
+      case EAFNOSUPPORT: text += "IPv6 is switched off: use an IPv4 address, for instance 0.0.0.0"; break;
+      case EINVAL:
+        text += "a link-local address needs its zone, for instance [fe80::1%2]: see 'ip link' for the number";
+        break;
+      case EMFILE: text += "raise the limit of open files: ulimit -n"; break;
+      default: text += "see bind(2) and listen(2)"; break;
+    }
+    return {errc::system, number, std::move(text)};
+  }
+
+  // SO_REUSEPORT would join another server's group of the same user in silence and take half of its
+  // connections.
+  setup_result<void> check_free() {
+    if (local_.port() == 0) return {};
+    listen_group lone;
+    lone.local_ = local_;
+    return lone.bind_one(false);
+  }
+
+  setup_result<void> bind_one(bool shared) {
+    const int fd = ::socket(local_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0) return failure("make a socket for", errno);
+    fds_.push_back(fd);
+    const int on = 1;
+    const int off = 0;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (!local_.is_v4()) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (shared && ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+      return failure("share", errno);
+    sockaddr_storage storage;
+    const socklen_t length = local_.to_sockaddr(storage);
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+      return failure("bind to", errno);
+    if (local_.port() == 0) {
+      socklen_t size = sizeof storage;
+      if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+        return failure("bind to", errno);
+      if (const auto bound = endpoint::from_sockaddr(storage, size)) local_.set_port(bound->port());
+    }
+    return {};
+  }
+
+  std::vector<int> fds_;
+  endpoint local_;
+};
+
+}  // namespace net
+SYNFP_END_NAMESPACE

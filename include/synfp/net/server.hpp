@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+// A server of N threads: one ring and one listener per address on each, one source of SYN records for all.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>  // what std::thread throws
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <synfp/capture/source.hpp>
+#include <synfp/endpoint.hpp>
+#include <synfp/io/ring.hpp>
+#include <synfp/io/task.hpp>
+#include <synfp/net/accept.hpp>
+#include <synfp/net/listen_group.hpp>
+#include <synfp/net/listener.hpp>
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+struct server_options {
+  unsigned threads = 1;
+  int backlog = listen_group::default_backlog;
+  io::ring_options ring{};
+};
+
+/// Binds and attaches in its constructor, serves in run(). The source must outlive it. Movable before run()
+/// only.
+class server {
+ public:
+#if defined(__cpp_exceptions)
+  /// `address`: as endpoint::parse() takes it, "[::]:8080" is both families. Throws setup_failure.
+  template <capture::source Source>
+  server(std::string_view address, Source& source, const server_options& options = {})
+      : server(value_or_throw(open(std::vector{value_or_throw(parse(address))}, source, options))) {}
+
+  /// try_run() that throws setup_failure.
+  template <class Handler>
+  void run(Handler handler) {
+    value_or_throw(try_run(std::move(handler), [] {}));
+  }
+#endif
+
+  /// The endpoint that `address` says, or what is wrong with it.
+  static setup_result<endpoint> parse(std::string_view address) {
+    if (const auto e = endpoint::parse(address)) return *e;
+    return setup_error{
+        errc::invalid, 0,
+        "'" + std::string(address) + "' is not an address and a port; write 127.0.0.1:8080 or [::]:8080"};
+  }
+
+  template <capture::source Source>
+  static setup_result<server> open(const std::vector<endpoint>& addresses, Source& source,
+                                   const server_options& options = {}) {
+    if (addresses.empty() || options.threads == 0)
+      return setup_error{errc::invalid, 0, "a server needs at least one address and one thread"};
+    server s;
+    s.options_ = options;
+    s.lookups_ = std::make_shared<syn_lookups<Source>>(source);
+    for (const endpoint& address : addresses) {
+      auto group = listen_group::open(address, options.threads, source, options.backlog);
+      if (!group) return std::move(group).error();
+      s.groups_.push_back(*std::move(group));
+    }
+    return s;
+  }
+
+  /// Serves until stop(). `handler(listener)` makes the task<> that accepts on that listener; it is called
+  /// once per thread and address, on the thread, and its task must end when accept() fails. `started` is
+  /// called once on this thread, when every thread is ready. Returns when every thread has ended; may be
+  /// called once.
+  template <class Handler, class Started>
+  setup_result<void> try_run(Handler handler, Started started) {
+    setup_result<void> outcome;
+    std::vector<std::thread> threads;
+    const auto failed = [&](setup_error why) {
+      {
+        const std::lock_guard lock(shared_->mutex);
+        if (outcome) outcome = std::move(why);
+      }
+      stop(std::chrono::nanoseconds::zero());
+    };
+    {
+      // The other threads wait for this lock until all of them exist.
+      std::unique_lock lock(shared_->mutex);
+      shared_->unready = options_.threads;
+    }
+    const auto work = [&](unsigned index) {
+      bool ready = false;
+      auto done = serve_thread(index, handler, [&] {
+        ready = true;
+        wait_for_all(index, started);
+      });
+      if (!done) failed(std::move(done).error());
+      if (!ready) thread_is_ready();
+    };
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      for (unsigned i = 1; i < options_.threads; ++i) threads.emplace_back(work, i);
+#if defined(__cpp_exceptions)
+    } catch (const std::system_error& e) {
+      for (std::size_t i = threads.size() + 1; i < options_.threads; ++i) thread_is_ready();
+      failed({errc::system, e.code().value(),
+              "cannot start a thread; use fewer, or raise the limit of processes"});
+    }
+#endif
+    work(0);
+    for (std::thread& t : threads) t.join();
+    return outcome;
+  }
+
+  /// Stops accepting, lets what is in flight finish for up to `grace`, ends run(). From any thread; not from
+  /// a signal handler.
+  void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+    shared_->grace = grace;
+    for (io::ring* ring : shared_->rings) ring->post([ring, grace] { ring->stop(grace); });
+  }
+
+  /// The addresses with the ports that were bound.
+  std::vector<endpoint> local() const {
+    std::vector<endpoint> all;
+    for (const listen_group& group : groups_) all.push_back(group.local());
+    return all;
+  }
+
+ private:
+  struct shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<io::ring*> rings;
+    std::chrono::nanoseconds grace{};
+    unsigned unready = 0;
+    bool stopping = false;
+  };
+
+  server() : shared_(std::make_unique<shared>()) {}
+
+  void thread_is_ready() {
+    const std::lock_guard lock(shared_->mutex);
+    --shared_->unready;
+    shared_->changed.notify_all();
+  }
+
+  template <class Started>
+  void wait_for_all(unsigned index, Started& started) {
+    thread_is_ready();
+    if (index != 0) return;
+    std::unique_lock lock(shared_->mutex);
+    shared_->changed.wait(lock, [this] { return shared_->unready == 0; });
+    if (shared_->stopping) return;
+    lock.unlock();
+    started();
+  }
+
+  template <class Handler, class Ready>
+  setup_result<void> serve_thread(unsigned index, Handler& handler, Ready ready) {
+    auto ring = io::ring::create(options_.ring);
+    if (!ring) return std::move(ring).error();
+    std::vector<listener> listeners;
+    listeners.reserve(groups_.size());
+    for (listen_group& group : groups_) {
+      auto made = listener::create(**ring, group.take(index), lookups_.get());
+      if (!made) return std::move(made).error();
+      listeners.push_back(*std::move(made));
+    }
+    for (listener& each : listeners) io::spawn(handler(each));
+    {
+      const std::lock_guard lock(shared_->mutex);
+      shared_->rings.push_back(ring->get());
+      if (shared_->stopping) (*ring)->stop(shared_->grace);
+    }
+    ready();
+    const auto ended = (*ring)->run();
+    {
+      const std::lock_guard lock(shared_->mutex);
+      std::erase(shared_->rings, ring->get());
+    }
+    if (!ended)
+      return setup_error{errc::system, ended.error().os, "the kernel refused the ring while it ran"};
+    return {};
+  }
+
+  server_options options_;
+  std::shared_ptr<batch_handler> lookups_;
+  std::vector<listen_group> groups_;
+  std::unique_ptr<shared> shared_;
+};
+
+}  // namespace net
+SYNFP_END_NAMESPACE
