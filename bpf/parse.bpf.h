@@ -245,4 +245,21 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   return SYNFP_IS_SYN;
 }
 
+/* A whole frame, from XDP. */
+static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_parsed* parsed) {
+  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
+                                .end = (const synfp_u8*)(long)ctx->data_end};
+  synfp_u16 vlan[2];
+  int offset, v6;
+
+  offset = synfp_parse_ethernet(&source, vlan, &v6);
+  if (offset < 0) return SYNFP_NOT_OURS;
+  if (synfp_parse(&source, offset, v6, parsed) != SYNFP_IS_SYN) return SYNFP_NOT_OURS;
+  parsed->slot.ifindex = ctx->ingress_ifindex;
+  parsed->slot.vlan[0] = vlan[0];
+  parsed->slot.vlan[1] = vlan[1];
+  parsed->slot.hook = SYNFP_HOOK_XDP;
+  return SYNFP_IS_SYN;
+}
+
 #endif
