@@ -8,6 +8,7 @@
 //   bench_parse     and the parser, its result discarded: what all of the following share
 //   bench_clock     and the clock
 //   bench_table     the bucket table: the same calls as synfp_xdp
+//   bench_probe     synfp_xdp, without the prologue
 //   bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design
 //   bench_hash      BPF_MAP_TYPE_HASH, preallocated
 #include <linux/bpf.h>
@@ -113,6 +114,14 @@ int bench_table(struct xdp_md* ctx) {
   bench_rewrite_peer(ctx);
   if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
   synfp_store(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_probe(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  if (synfp_parse_frame(ctx, &parsed) == SYNFP_IS_SYN) synfp_store(&parsed);
   return XDP_PASS;
 }
 

@@ -24,7 +24,7 @@ namespace bench {
 class peers {
  public:
   /// All maps hold config.buckets * 15 records.
-  explicit peers(const synfp::probe_config& config) {
+  explicit peers(const synfp::probe_config& config, const char* path = BENCH_PEERS_OBJECT) {
     synfp::synfp_meta meta{};
     meta.magic = SYNFP_ABI_MAGIC;
     meta.abi = SYNFP_ABI_VERSION;
@@ -50,8 +50,8 @@ class peers {
     rodata.publish = synfp::SYNFP_PUBLISH_EXCHANGE;
 #endif
 
-    object_.reset(bpf_object__open_file(BENCH_PEERS_OBJECT, nullptr));
-    require(object_ != nullptr, "cannot open " BENCH_PEERS_OBJECT);
+    object_.reset(bpf_object__open_file(path, nullptr));
+    require(object_ != nullptr, std::string("cannot open ") + path);
     const auto resize = [&](const char* name, unsigned entries) {
       require(bpf_map__set_max_entries(map(name), entries) == 0, name);
     };
@@ -61,7 +61,7 @@ class peers {
     resize("bench_lru_map", capacity_);
     resize("bench_hash_map", capacity_);
     require(bpf_map__set_initial_value(map(".rodata.synfp"), &rodata, sizeof rodata) == 0, ".rodata.synfp");
-    require(bpf_object__load(object_.get()) == 0, "cannot load " BENCH_PEERS_OBJECT "; run as root");
+    require(bpf_object__load(object_.get()) == 0, std::string("cannot load ") + path + "; run as root");
 
     const synfp::synfp_u32 zero = 0;
     require(bpf_map_update_elem(fd("synfp_about"), &zero, &meta, BPF_ANY) == 0, "synfp_about");

@@ -13,6 +13,9 @@
 //
 // Variants take turns in every round, in random order; medians over rounds, of differences within a round.
 // Checked: every run counted, the last keys found in the maps.
+//
+//   syn-cost OUTPUT.json             the benchmark
+//   syn-cost --compare OBJECT ...    builds of peers.bpf.o against each other, for work on bpf/
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -239,12 +242,57 @@ void store(bench::report& report, std::uint32_t buckets, int rounds) {
   if (suffix.empty()) report.figure("syn_store_table_ns", table);
 }
 
+/// Builds of peers.bpf.c in turns: what a change of bpf/ does, on a machine that is never quiet.
+void compare(bench::report& report, const std::vector<const char*>& objects) {
+  const frame syn = bench::make_frame(false, bench::transport::tcp, bench::flag_syn, 0);
+  const frame ack = bench::make_frame(false, bench::transport::tcp, bench::flag_ack, 512);
+  const frame ack6 = bench::make_frame(true, bench::transport::tcp, bench::flag_ack, 512);
+  constexpr std::uint32_t buckets = synfp::probe_config{}.buckets;
+  std::vector<std::unique_ptr<bench::peers>> storing, holding;
+  std::vector<variant> variants;
+  for (const char* object : objects) {
+    storing.push_back(std::make_unique<bench::peers>(
+        synfp::probe_config{.hook = synfp::hook::xdp, .buckets = buckets, .hold = {0}}, object));
+    holding.push_back(std::make_unique<bench::peers>(
+        synfp::probe_config{.hook = synfp::hook::xdp, .buckets = buckets, .hold = {5000}}, object));
+    const auto add = [&](const char* what, const bench::peers& in, const char* program, const frame& packet,
+                         std::uint32_t runs) {
+      variants.push_back({std::string(what) + object, [=, &packet, fd = in.program(program)] {
+                            return bench::test_run(fd, packet, runs);
+                          }});
+    };
+    add("pass ", *storing.back(), "bench_pass", ack, 300'000);
+    add("ack ", *storing.back(), "bench_probe", ack, 300'000);
+    add("ack6 ", *storing.back(), "bench_probe", ack6, 300'000);
+    add("rewrite ", *storing.back(), "bench_rewrite", syn, 100'000);
+    add("parse ", *storing.back(), "bench_parse", syn, 100'000);
+    add("table ", *storing.back(), "bench_table", syn, 100'000);
+    add("hold ", *holding.back(), "bench_table", syn, 100'000);
+    bench::test_run(storing.back()->program("bench_table"), syn, 4 * storing.back()->capacity());
+  }
+  samples measured = interleave(variants, 31);
+  for (const char* object : objects) {
+    const auto of = [&](const char* what) { return measured.at(std::string(what) + object); };
+    report.row({{"object", object},
+                {"ACK extra ns", bench::median(bench::minus(of("ack "), of("pass ")))},
+                {"ACK IPv6", bench::median(bench::minus(of("ack6 "), of("pass ")))},
+                {"parse ns", bench::median(bench::minus(of("parse "), of("rewrite ")))},
+                {"store ns", bench::median(bench::minus(of("table "), of("parse ")))},
+                {"parse + store", bench::median(bench::minus(of("table "), of("rewrite ")))},
+                {"parse + held", bench::median(bench::minus(of("hold "), of("rewrite ")))}});
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::require(argc == 2, "usage: syn-cost OUTPUT.json");
   bench::leave_network();
   bench::report report;
+  if (argc > 2 && std::string(argv[1]) == "--compare") {
+    compare(report, {argv + 2, argv + argc});
+    return 0;
+  }
+  bench::require(argc == 2, "usage: syn-cost OUTPUT.json | --compare OBJECT ...");
   nonsyn(report);
   store(report, synfp::probe_config{}.buckets, 21);
   store(report, 512, 11);
