@@ -40,20 +40,9 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
 // Every packet of an interface, before the stack.
 SEC("xdp")
 int synfp_xdp(struct xdp_md* ctx) {
-  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
-                                .end = (const synfp_u8*)(long)ctx->data_end};
   struct synfp_parsed parsed;
-  synfp_u16 vlan[2];
-  int offset, v6;
 
-  offset = synfp_parse_ethernet(&source, vlan, &v6);
-  if (offset < 0) return XDP_PASS;
-  if (synfp_parse(&source, offset, v6, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  parsed.slot.ifindex = ctx->ingress_ifindex;
-  parsed.slot.vlan[0] = vlan[0];
-  parsed.slot.vlan[1] = vlan[1];
-  parsed.slot.hook = SYNFP_HOOK_XDP;
-  synfp_store(&parsed);
+  if (synfp_parse_frame(ctx, &parsed) == SYNFP_IS_SYN) synfp_store(&parsed);
   return XDP_PASS;
 }
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* What the benchmarks' BPF programs and their user space share: the sequence of pretended peers, and the
+ * state of a run. */
+#ifndef SYNFP_BENCH_KEYS_H
+#define SYNFP_BENCH_KEYS_H
+
+#include <synfp/abi.h>
+
+enum {
+  BENCH_SOURCE_AT = 26, /* in an untagged IPv4 frame: the source address ... */
+  BENCH_PORTS_AT = 34,  /* ... and both TCP ports of a header without options */
+  BENCH_PORT = 8080
+};
+
+/* A program's global data. */
+struct bench_state {
+#ifdef __cplusplus
+  synfp::synfp_u64 next, stored, refused;
+#else
+  synfp_u64 next, stored, refused;
+#endif
+};
+
+/* The n-th pretended peer: 32 bits of address, 16 of port. No order, practically no repetition, and user
+ * space can say which peers the programs made up. The finaliser of MurmurHash3 with one multiplication left
+ * out. */
+static inline __attribute__((always_inline)) __UINT64_TYPE__ bench_peer(__UINT64_TYPE__ n) {
+  n *= 0x9e3779b97f4a7c15ULL;
+  n ^= n >> 33;
+  n *= 0xff51afd7ed558ccdULL;
+  n ^= n >> 33;
+  return n & 0xffffffffffffULL;
+}
+
+#endif

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// The ways to keep a SYN, side by side, for bench/syn_cost.cpp. Every program but bench_pass begins with the
+// same prologue, which gives the frame another peer: BPF_PROG_TEST_RUN repeats one frame, and a store of the
+// same key again and again would measure the L1 cache. The parser, the key, the value (a slot of 128 bytes)
+// and the clock are the project's own; only the store differs:
+//   bench_pass      nothing at all, what an XDP hook costs
+//   bench_rewrite   the prologue
+//   bench_parse     and the parser, its result discarded: what all of the following share
+//   bench_clock     and the clock
+//   bench_table     the bucket table: the same calls as synfp_xdp
+//   bench_probe     synfp_xdp, without the prologue
+//   bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design
+//   bench_hash      BPF_MAP_TYPE_HASH, preallocated
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <synfp/abi.h>
+
+#include "keys.h"
+#include "maps.bpf.h"
+#include "parse.bpf.h"
+#include "table.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct synfp_key);
+  __type(value, struct synfp_slot);
+} bench_lru_map SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct synfp_key);
+  __type(value, struct synfp_slot);
+} bench_hash_map SEC(".maps");
+
+struct bench_state bench_state SEC(".bss.bench");
+
+// The compiler must not know what becomes of the record.
+#define BENCH_USE(record) asm volatile("" ::"r"(record) : "memory")
+
+// The ports are written as one word, as the parser reads them: a narrower store would not be forwarded to the
+// load, which costs more than the parser.
+static __always_inline void bench_rewrite_peer(struct xdp_md* ctx) {
+  synfp_u8* data = (synfp_u8*)(long)ctx->data;
+  synfp_u64 peer = bench_peer(bench_state.next++);
+
+  if (data + BENCH_PORTS_AT + 4 > (synfp_u8*)(long)ctx->data_end) return;
+  *(synfp_alias32*)(data + BENCH_SOURCE_AT) = (synfp_u32)peer;
+  *(synfp_alias32*)(data + BENCH_PORTS_AT) =
+      (synfp_u32)(peer >> 32) | (synfp_u32)__builtin_bswap16(BENCH_PORT) << 16;
+}
+
+static __always_inline struct synfp_key bench_key(const struct synfp_slot* slot) {
+  if (slot->ip[0] >> 4 == 4) return synfp_key4(slot->ip, slot->tcp, synfp_configuration.scope, SYNFP_LITTLE);
+  return synfp_key6(slot->ip, slot->tcp, slot->ifindex, synfp_configuration.scope, SYNFP_LITTLE);
+}
+
+static __always_inline void bench_update(void* map, struct synfp_parsed* parsed) {
+  struct synfp_key key = bench_key(&parsed->slot);
+
+  parsed->slot.time = bpf_ktime_get_ns();
+  if (bpf_map_update_elem(map, &key, &parsed->slot, BPF_ANY) == 0) {
+    ++bench_state.stored;
+  } else {
+    ++bench_state.refused;
+  }
+}
+
+SEC("xdp")
+int bench_pass(struct xdp_md* ctx) {
+  (void)ctx;
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_rewrite(struct xdp_md* ctx) {
+  bench_rewrite_peer(ctx);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_parse(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_peer(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  BENCH_USE(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_clock(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_peer(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  parsed.slot.time = bpf_ktime_get_ns();
+  BENCH_USE(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_table(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_peer(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  synfp_store(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_probe(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  if (synfp_parse_frame(ctx, &parsed) == SYNFP_IS_SYN) synfp_store(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_lru(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_peer(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  bench_update(&bench_lru_map, &parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_hash(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_peer(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  bench_update(&bench_hash_map, &parsed);
+  return XDP_PASS;
+}
