@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -56,7 +57,15 @@ class mapping {
 
   static setup_result<mapping> open(int fd, std::size_t size, const char* what) {
     mapping m;
-    void* at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void* at = MAP_FAILED;
+    // The kernel refuses to map more than a map has; of a plain file it would map pages that are not there.
+    struct stat about {};
+    if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
+        static_cast<std::uint64_t>(about.st_size) < size) {
+      errno = EINVAL;
+    } else {
+      at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    }
     if (at == MAP_FAILED) {
       const int number = errno;
       std::string text =
