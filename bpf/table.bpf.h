@@ -14,6 +14,8 @@ enum {
   SYNFP_CLOCK_SLACK = 16 /* units of time32 another CPU's clock may be ahead */
 };
 
+#define SYNFP_CLOCK_SLACK_NS ((synfp_u64)SYNFP_CLOCK_SLACK << SYNFP_TIME_SHIFT)
+
 /* What a writer found in a bucket before it took it. */
 struct synfp_place {
   struct synfp_bucket* bucket;
@@ -133,9 +135,10 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
 
   if (!synfp_take(&place)) return;
   what = known ? SYNFP_COUNT_REPLACED : SYNFP_COUNT_STORED;
-  if (known &&
-      (synfp_u64)(now - SYNFP_ONCE(slot->time) + ((synfp_u64)SYNFP_CLOCK_SLACK << SYNFP_TIME_SHIFT)) <
-          synfp_configuration.conflict_ns) {
+  /* The slack is on both sides: it lets another CPU's clock be ahead and does not shorten the window, in which
+   * the record may still be believed. */
+  if (known && now - SYNFP_ONCE(slot->time) + SYNFP_CLOCK_SLACK_NS <
+                   synfp_configuration.conflict_ns + SYNFP_CLOCK_SLACK_NS) {
     /* The headers stay those of the first SYN, and `lost` as it was: a loss before this copy is not made
      * good. */
     if (synfp_isn(slot) == synfp_isn(&parsed->slot)) {

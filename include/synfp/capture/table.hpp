@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -56,7 +57,15 @@ class mapping {
 
   static setup_result<mapping> open(int fd, std::size_t size, const char* what) {
     mapping m;
-    void* at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    void* at = MAP_FAILED;
+    // The kernel refuses to map more than a map has; of a plain file it would map pages that are not there.
+    struct stat about {};
+    if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
+        static_cast<std::uint64_t>(about.st_size) < size) {
+      errno = EINVAL;
+    } else {
+      at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    }
     if (at == MAP_FAILED) {
       const int number = errno;
       std::string text =
@@ -205,7 +214,10 @@ class table {
 
   /// True while connections arrive and the probe does not run: another program took its place on the listen
   /// group, or it was detached. Judged from lookups; becomes false again when the probe runs.
-  bool displaced() const noexcept { return watch_->misses.load(std::memory_order_relaxed) >= silence; }
+  bool displaced() const noexcept {
+    return watch_->misses.load(std::memory_order_relaxed) >= silence &&
+           watch_->runs.load(std::memory_order_relaxed) == runs();
+  }
 
   /// How often each `synfp_counter` was counted, over all CPUs.
   std::array<std::uint64_t, SYNFP_COUNTERS> counters() const noexcept {
@@ -271,17 +283,22 @@ class table {
     return miss::overwritten;
   }
 
-  miss watch_silence() const noexcept {
-    std::uint64_t runs = 0;
+  std::uint64_t runs() const noexcept {
+    std::uint64_t sum = 0;
     for (unsigned cpu = 0; cpu < meta_.cpus; ++cpu)
-      runs += detail::load_payload(counts_[cpu].value[SYNFP_COUNT_RUNS]);
-    if (watch_->runs.exchange(runs, std::memory_order_relaxed) != runs) {
+      sum += detail::load_payload(counts_[cpu].value[SYNFP_COUNT_RUNS]);
+    return sum;
+  }
+
+  miss watch_silence() const noexcept {
+    const std::uint64_t now = runs();
+    if (watch_->runs.exchange(now, std::memory_order_relaxed) != now) {
       watch_->misses.store(0, std::memory_order_relaxed);
       return miss::not_captured;
     }
     if (watch_->misses.load(std::memory_order_relaxed) < silence)
       watch_->misses.fetch_add(1, std::memory_order_relaxed);
-    return displaced() ? miss::displaced : miss::not_captured;
+    return watch_->misses.load(std::memory_order_relaxed) < silence ? miss::not_captured : miss::displaced;
   }
 
   syn_lookup judge(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Runs BPF programs without traffic, and loads the embedded object by hand with any configuration.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <synfp/capture/table.hpp>
+#include <synfp/detail/bpf_object.hpp>
+
+#include "packet_builder.hpp"
+
+namespace synfp_test {
+
+struct run_result {
+  int error;  ///< of bpf(), 0 if the program ran
+  unsigned verdict;
+  bytes packet;  ///< as the program left it
+};
+
+inline run_result run_xdp(int program, const bytes& frame, int repeat = 1) {
+  bytes out(frame.size() + 256);
+  bpf_test_run_opts o{};
+  o.sz = sizeof o;
+  o.data_in = frame.data();
+  o.data_size_in = static_cast<__u32>(frame.size());
+  o.data_out = out.data();
+  o.data_size_out = static_cast<__u32>(out.size());
+  o.repeat = repeat;
+  const int r = bpf_prog_test_run_opts(program, &o);
+  out.resize(o.data_size_out);
+  return {r, o.retval, out};
+}
+
+/// One program of the embedded object and its maps, not frozen, with a configuration that probe_config would
+/// refuse.
+class raw_object {
+ public:
+  raw_object(const char* program, std::uint32_t buckets, std::uint64_t conflict_ns) {
+    namespace object = synfp::detail::bpf_object;
+    const libbpf_print_fn_t before = libbpf_set_print(nullptr);
+    object_ = bpf_object__open_mem(object::words, object::size, nullptr);
+    libbpf_set_print(before);
+    if (object_ == nullptr) throw std::runtime_error("open");
+    bpf_program* p = nullptr;
+    bpf_object__for_each_program(p, object_) {
+      bpf_program__set_autoload(p, std::strcmp(bpf_program__name(p), program) == 0);
+    }
+    const auto cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
+    synfp::synfp_config config{};
+    config.secret[0] = 0x0706050403020100;
+    config.secret[1] = 0x0f0e0d0c0b0a0908;
+    config.conflict_ns = conflict_ns;
+    config.bucket_mask = buckets - 1;
+    config.families = 3;
+    bpf_map__set_initial_value(map(".rodata.synfp"), &config, sizeof config);
+    bpf_map__set_max_entries(map("synfp_table"), buckets);
+    bpf_map__set_max_entries(map("synfp_counts"), cpus);
+    if (bpf_object__load(object_) != 0) throw std::runtime_error("load");
+    synfp::synfp_meta meta{};
+    meta.magic = SYNFP_ABI_MAGIC;
+    meta.abi = SYNFP_ABI_VERSION;
+    meta.hook = synfp::SYNFP_HOOK_XDP;
+    meta.layout = synfp::detail::layout::hash();
+    meta.secret[0] = config.secret[0];
+    meta.secret[1] = config.secret[1];
+    meta.max_age_ns = 5'000'000'000;
+    meta.conflict_ns = conflict_ns;
+    meta.buckets = buckets;
+    meta.cpus = cpus;
+    const std::uint32_t zero = 0;
+    if (bpf_map_update_elem(bpf_map__fd(map("synfp_about")), &zero, &meta, BPF_ANY) != 0)
+      throw std::runtime_error("meta");
+    program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, program));
+  }
+  raw_object(const raw_object&) = delete;
+  raw_object& operator=(const raw_object&) = delete;
+  ~raw_object() { bpf_object__close(object_); }
+
+  int program() const { return program_; }
+  synfp::capture::table_fds fds() const {
+    return {bpf_map__fd(map("synfp_table")), bpf_map__fd(map("synfp_about")),
+            bpf_map__fd(map("synfp_counts"))};
+  }
+
+ private:
+  bpf_map* map(const char* name) const {
+    bpf_map* m = bpf_object__find_map_by_name(object_, name);
+    if (m == nullptr) throw std::runtime_error(name);
+    return m;
+  }
+  bpf_object* object_ = nullptr;
+  int program_ = -1;
+};
+
+}  // namespace synfp_test
