@@ -4,10 +4,11 @@
 #ifndef SYNFP_PARSE_BPF_H
 #define SYNFP_PARSE_BPF_H
 
+/* What the parser says of a packet: one of these, or -counter: refused, to be counted under it. */
 enum {
-  SYNFP_IS_SYN = 0, /* a SYN without ACK, FIN, RST */
-  SYNFP_IS_ACK = 1, /* may complete a handshake; socket buffers only */
-  SYNFP_NOT_OURS = -1
+  SYNFP_IS_SYN = 1, /* a SYN without ACK, FIN, RST */
+  SYNFP_IS_ACK = 2, /* may complete a handshake; socket buffers only */
+  SYNFP_NOT_OURS = 0
 };
 
 enum {
@@ -19,7 +20,9 @@ enum {
   SYNFP_TCP_ACK = 0x10
 };
 
-/* Where bytes come from: a socket buffer if `skb` is set, else the linear packet. */
+/* Locals are 64 bits wide where a spill could matter: without CAP_PERFMON the 6.1 verifier refuses a 32-bit
+ * spill where a 64-bit one was. Where bytes come from: a socket buffer if `skb` is set, else the linear
+ * packet. */
 struct synfp_source {
   void* skb;
   const synfp_u8* data;
@@ -33,13 +36,15 @@ struct synfp_parsed {
 /* Loads that claim alignment: BPF on x86 and arm64 reads packets at any alignment, but clang splits what it
  * believes to be unaligned into bytes. */
 typedef synfp_u32 __attribute__((may_alias)) synfp_alias32;
+typedef long long synfp_s64;
 
 /* `n` bytes (a constant, multiple of 4) at `offset` from the IP header (skb) or from the frame (linear). */
-static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u32 offset, void* to,
+static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u64 offset, void* to,
                                        const synfp_u32 n) {
   const synfp_u8* from;
 
-  if (source->skb) return bpf_skb_load_bytes_relative(source->skb, offset, to, n, BPF_HDR_START_NET);
+  if (source->skb)
+    return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, n, BPF_HDR_START_NET);
   from = source->data + offset;
   if (from + n > source->end) return -1;
 #pragma unroll
@@ -47,10 +52,21 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
   return 0;
 }
 
-/* The TCP options, `n` bytes, a multiple of 4 from 4 to 40. Constant sizes, because the verifier wants to see
- * one bound per access of a linear packet. */
-static __always_inline int synfp_fetch_options(const struct synfp_source* source, synfp_u32 offset,
-                                               synfp_u8* to, synfp_u32 n) {
+/* A TCP header or IP options, `n` bytes, a multiple of 4 up to 60. A linear packet is read in constant sizes,
+ * because the verifier wants to see one bound per access; a socket buffer by one call with a bounded length.
+ */
+static __always_inline int synfp_fetch_header(const struct synfp_source* source, synfp_u64 offset,
+                                              synfp_u8* to, synfp_u64 n) {
+  if (source->skb) {
+    /* In 64 bits, and not known to be a multiple of 4: else clang writes the lower bound as "is not 0".
+     * The 6.1 verifier learns from neither. */
+    synfp_u64 size = n;
+
+    asm volatile("" : "+r"(size));
+    if (size < 4 || size > SYNFP_TCP_BYTES) return -1;
+    return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, (synfp_u32)size,
+                                       BPF_HDR_START_NET);
+  }
   switch (n) {
     case 4: return synfp_fetch(source, offset, to, 4);
     case 8: return synfp_fetch(source, offset, to, 8);
@@ -62,16 +78,20 @@ static __always_inline int synfp_fetch_options(const struct synfp_source* source
     case 32: return synfp_fetch(source, offset, to, 32);
     case 36: return synfp_fetch(source, offset, to, 36);
     case 40: return synfp_fetch(source, offset, to, 40);
+    case 44: return synfp_fetch(source, offset, to, 44);
+    case 48: return synfp_fetch(source, offset, to, 48);
+    case 52: return synfp_fetch(source, offset, to, 52);
+    case 56: return synfp_fetch(source, offset, to, 56);
+    case 60: return synfp_fetch(source, offset, to, 60);
     default: return -1;
   }
 }
 
-static __always_inline synfp_u32 synfp_host_at(const synfp_u8* p) {
+static __always_inline synfp_u64 synfp_host_at(const synfp_u8* p) {
   return synfp_host16(synfp_load16(p, SYNFP_LITTLE), SYNFP_LITTLE);
 }
 
-/* Finds the IP header of a frame. Returns its offset, or SYNFP_NOT_OURS. VLAN ids go into parsed->slot.vlan.
- */
+/* Finds the IP header of a frame. Returns its offset, or what synfp_parse returns. */
 static __always_inline int synfp_parse_ethernet(const struct synfp_source* source, synfp_u16* vlan, int* v6) {
   const synfp_u8* at = source->data + 12;
   synfp_u16 type;
@@ -98,39 +118,42 @@ static __always_inline int synfp_parse_ethernet(const struct synfp_source* sourc
     return offset;
   }
   if (type == __builtin_bswap16(ETH_P_8021Q) || type == __builtin_bswap16(ETH_P_8021AD))
-    synfp_count(SYNFP_COUNT_VLAN);
+    return -SYNFP_COUNT_VLAN;
   return SYNFP_NOT_OURS;
 }
 
 /* Walks IPv6 extension headers from `offset` behind the IP header. Returns the offset of the TCP header from
- * the IP header, or SYNFP_NOT_OURS, having counted why unless it is simply not TCP. */
-static __always_inline int synfp_skip_extensions(const struct synfp_source* source, synfp_u32 start,
-                                                 synfp_u8 next) {
-  synfp_u32 offset = SYNFP_IP_BYTES;
+ * the IP header, or what synfp_parse returns. */
+static __always_inline synfp_s64 synfp_skip_extensions(const struct synfp_source* source, synfp_u64 start,
+                                                       synfp_u8 next) {
+  synfp_u64 offset = SYNFP_IP_BYTES;
 
 #pragma unroll
   for (int i = 0; i <= SYNFP_MAX_EXTENSIONS; ++i) {
     synfp_u8 head[4] __attribute__((aligned(4))) = {};
 
-    if (next == IPPROTO_TCP) return (int)offset;
-    if (next == IPPROTO_FRAGMENT) {
-      synfp_count(SYNFP_COUNT_FRAGMENT);
-      return SYNFP_NOT_OURS;
-    }
+    if (next == IPPROTO_TCP) return (synfp_s64)offset;
+    if (next == IPPROTO_FRAGMENT) return -SYNFP_COUNT_FRAGMENT;
     if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_AH)
       return SYNFP_NOT_OURS;
     if (i == SYNFP_MAX_EXTENSIONS) break;
-    if (synfp_fetch(source, start + offset, head, 4)) {
-      synfp_count(SYNFP_COUNT_BAD_IP);
-      return SYNFP_NOT_OURS;
-    }
+    if (synfp_fetch(source, start + offset, head, 4)) return -SYNFP_COUNT_BAD_IP;
     /* RFC 8200 4: in units of 8 bytes, not counting the first; RFC 4302 2.2: units of 4, minus 2 */
     offset += next == IPPROTO_AH ? (head[1] + 2) * 4 : (head[1] + 1) * 8;
     next = head[0];
     if (offset > SYNFP_MAX_OFFSET) break;
   }
-  synfp_count(SYNFP_COUNT_EXTENSIONS);
-  return SYNFP_NOT_OURS;
+  return -SYNFP_COUNT_EXTENSIONS;
+}
+
+/* Zeroes a slot in a way that the verifier takes for unknown bytes. Bytes it knows to be zero make a state of
+ * their own for every length of header that is copied over them, and 6.1 then runs into its limit. */
+static __always_inline void synfp_clear(struct synfp_slot* slot) {
+  synfp_u64 zero = bpf_ktime_get_ns();
+
+  asm volatile("%0 ^= %0" : "+r"(zero));
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof *slot / 8); ++i) ((volatile synfp_u64*)slot)[i] = zero;
 }
 
 static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
@@ -144,110 +167,76 @@ static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
 
 /* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a
  * socket buffer, an ACK that may complete a handshake) leaves as early as possible. */
-static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u32 start, int v6,
+static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u64 start, int v6,
                                        struct synfp_parsed* parsed) {
   synfp_u8 ip[SYNFP_IP_BYTES] __attribute__((aligned(8))) = {};
   synfp_u8 tcp[20] __attribute__((aligned(8))) = {};
-  synfp_u32 length; /* of the packet, from the IP header on, as the IP header says */
-  synfp_u32 offset; /* of the TCP header from the IP header */
-  synfp_u32 header; /* length of the TCP header */
-  synfp_u32 options;
+  synfp_u64 length; /* of the packet, from the IP header on, as the IP header says */
+  synfp_u64 offset; /* of the TCP header from the IP header */
+  synfp_u64 header; /* length of the TCP header */
+  synfp_u64 options;
   synfp_u8 flags;
   int is_syn;
 
   if (v6) {
-    int walked;
+    synfp_s64 walked;
 
-    if (synfp_fetch(source, start, ip, 40) || ip[0] >> 4 != 6) {
-      synfp_count(SYNFP_COUNT_BAD_IP);
-      return SYNFP_NOT_OURS;
-    }
+    if (synfp_fetch(source, start, ip, 40) || ip[0] >> 4 != 6) return -SYNFP_COUNT_BAD_IP;
     walked = synfp_skip_extensions(source, start, ip[6]);
-    if (walked < 0) return SYNFP_NOT_OURS;
-    offset = (synfp_u32)walked;
+    if (walked <= 0) return (int)walked;
+    offset = (synfp_u64)walked;
     length = 40 + synfp_host_at(ip + 4);
   } else {
-    if (synfp_fetch(source, start, ip, 20) || ip[0] >> 4 != 4 || (ip[0] & 15) < 5) {
-      synfp_count(SYNFP_COUNT_BAD_IP);
-      return SYNFP_NOT_OURS;
-    }
+    if (synfp_fetch(source, start, ip, 20) || ip[0] >> 4 != 4 || (ip[0] & 15) < 5) return -SYNFP_COUNT_BAD_IP;
     if (ip[9] != IPPROTO_TCP) return SYNFP_NOT_OURS;
-    if (synfp_host_at(ip + 6) & 0x3fff) { /* MF or an offset */
-      synfp_count(SYNFP_COUNT_FRAGMENT);
-      return SYNFP_NOT_OURS;
-    }
-    offset = (ip[0] & 15) * 4;
+    if (synfp_host_at(ip + 6) & 0x3fff) return -SYNFP_COUNT_FRAGMENT; /* MF or an offset */
+    offset = ((synfp_u64)ip[0] & 15) * 4;
     length = synfp_host_at(ip + 2);
   }
 
-  if (synfp_fetch(source, start + offset, tcp, 20)) {
-    synfp_count(SYNFP_COUNT_BAD_TCP);
-    return SYNFP_NOT_OURS;
-  }
+  if (synfp_fetch(source, start + offset, tcp, 20)) return -SYNFP_COUNT_BAD_TCP;
   flags = tcp[13];
   is_syn = (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) == SYNFP_TCP_SYN;
   if (!is_syn && !(source->skb && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
     return SYNFP_NOT_OURS;
 
-  if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) {
-    synfp_count(SYNFP_COUNT_OTHER_PORT);
-    return SYNFP_NOT_OURS;
-  }
+  if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) return -SYNFP_COUNT_OTHER_PORT;
   synfp_count(SYNFP_COUNT_RUNS);
-  if (!(synfp_configuration.families & (v6 ? SYNFP_FAMILY_IPV6 : SYNFP_FAMILY_IPV4))) {
-    synfp_count(SYNFP_COUNT_OTHER_FAMILY);
-    return SYNFP_NOT_OURS;
-  }
-  if (flags & (SYNFP_TCP_FIN | SYNFP_TCP_RST) && is_syn) {
-    synfp_count(SYNFP_COUNT_BAD_FLAGS);
-    return SYNFP_NOT_OURS;
-  }
+  if (!(synfp_configuration.families & (v6 ? SYNFP_FAMILY_IPV6 : SYNFP_FAMILY_IPV4)))
+    return -SYNFP_COUNT_OTHER_FAMILY;
+  if (flags & (SYNFP_TCP_FIN | SYNFP_TCP_RST) && is_syn) return -SYNFP_COUNT_BAD_FLAGS;
   if (v6) {
     struct synfp_address from = synfp_address6(ip + 8, SYNFP_LITTLE);
     struct synfp_address to = synfp_address6(ip + 24, SYNFP_LITTLE);
 
-    if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE)) {
-      synfp_count(SYNFP_COUNT_MAPPED);
-      return SYNFP_NOT_OURS;
-    }
+    if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE))
+      return -SYNFP_COUNT_MAPPED;
   }
-  if (length < offset + 20 || (!source->skb && source->data + start + length > source->end)) {
-    synfp_count(SYNFP_COUNT_BAD_IP);
-    return SYNFP_NOT_OURS;
-  }
-  header = (tcp[12] >> 4) * 4;
-  if (header < 20 || offset + header > length) {
-    synfp_count(SYNFP_COUNT_BAD_TCP);
-    return SYNFP_NOT_OURS;
-  }
+  if (length < offset + 20 || (!source->skb && (synfp_u64)(source->end - source->data) < start + length))
+    return -SYNFP_COUNT_BAD_IP;
+  header = ((synfp_u64)tcp[12] >> 4) * 4;
+  if (header < 20 || offset + header > length) return -SYNFP_COUNT_BAD_TCP;
 
-  __builtin_memset(&parsed->slot, 0, sizeof parsed->slot);
+  synfp_clear(&parsed->slot);
   __builtin_memcpy(parsed->slot.ip, ip, sizeof ip);
-  __builtin_memcpy(parsed->slot.tcp, tcp, 20);
   parsed->slot.tcp_offset = (synfp_u8)(offset / 4);
+  if (synfp_fetch_header(source, start + offset, parsed->slot.tcp, header)) return -SYNFP_COUNT_BAD_TCP;
   if (!is_syn) return SYNFP_IS_ACK;
 
-  options = header - 20;
-  if (options != 0 && synfp_fetch_options(source, start + offset + 20, parsed->slot.tcp + 20, options)) {
-    synfp_count(SYNFP_COUNT_BAD_TCP);
-    return SYNFP_NOT_OURS;
-  }
   options = offset - (v6 ? 40 : 20);
   if (options != 0) {
     if (v6 || options > SYNFP_IP_BYTES - 20) {
       parsed->slot.flags |= SYNFP_TRUNCATED;
-      synfp_count(SYNFP_COUNT_TRUNCATED);
-    } else if (synfp_fetch_options(source, start + 20, parsed->slot.ip + 20, options)) {
-      synfp_count(SYNFP_COUNT_BAD_IP);
-      return SYNFP_NOT_OURS;
+    } else if (synfp_fetch_header(source, start + 20, parsed->slot.ip + 20, options)) {
+      return -SYNFP_COUNT_BAD_IP;
     }
   }
   return SYNFP_IS_SYN;
 }
 
-/* Nearly every packet of an interface is TCP without SYN. This knows one in its usual shape (no IP options, no
- * extension headers, no fragment) from a few bytes, so that it leaves before anything is copied. False if it
- * may be a SYN, and for everything that the parser has to judge or to count. */
+/* Nearly every packet of an interface is TCP without SYN. This knows one in its usual shape (no IP options,
+ * no extension headers, no fragment) from a few bytes, so that it leaves before anything is copied. False if
+ * it may be a SYN, and for everything that the parser has to judge or to count. */
 static __always_inline int synfp_no_syn(const struct synfp_source* source, int start, int v6) {
   const synfp_u8* ip = source->data + start;
   const synfp_u8* tcp;
@@ -268,12 +257,13 @@ static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_pa
   struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
                                 .end = (const synfp_u8*)(long)ctx->data_end};
   synfp_u16 vlan[2];
-  int offset, v6;
+  int offset, verdict, v6;
 
   offset = synfp_parse_ethernet(&source, vlan, &v6);
-  if (offset < 0) return SYNFP_NOT_OURS;
+  if (offset <= 0) return offset;
   if (synfp_no_syn(&source, offset, v6)) return SYNFP_NOT_OURS;
-  if (synfp_parse(&source, offset, v6, parsed) != SYNFP_IS_SYN) return SYNFP_NOT_OURS;
+  verdict = synfp_parse(&source, offset, v6, parsed);
+  if (verdict != SYNFP_IS_SYN) return verdict;
   parsed->slot.ifindex = ctx->ingress_ifindex;
   parsed->slot.vlan[0] = vlan[0];
   parsed->slot.vlan[1] = vlan[1];

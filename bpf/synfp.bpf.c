@@ -27,12 +27,13 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
 
   if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;
   verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &parsed);
-  if (verdict < 0) return SK_PASS;
   parsed.slot.hook = SYNFP_HOOK_REUSEPORT;
   if (verdict == SYNFP_IS_SYN) {
     synfp_store(&parsed);
-  } else {
+  } else if (verdict == SYNFP_IS_ACK) {
     synfp_confirm(&parsed);
+  } else if (verdict < 0) {
+    synfp_count((synfp_u32)-verdict);
   }
   return SK_PASS;
 }
@@ -42,7 +43,13 @@ SEC("xdp")
 int synfp_xdp(struct xdp_md* ctx) {
   struct synfp_parsed parsed;
 
-  if (synfp_parse_frame(ctx, &parsed) == SYNFP_IS_SYN) synfp_store(&parsed);
+  int verdict = synfp_parse_frame(ctx, &parsed);
+
+  if (verdict == SYNFP_IS_SYN) {
+    synfp_store(&parsed);
+  } else if (verdict < 0) {
+    synfp_count((synfp_u32)-verdict);
+  }
   return XDP_PASS;
 }
 

@@ -98,8 +98,8 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
   struct synfp_slot* slot;
   synfp_u32* tag;
   synfp_u32* time32;
-  synfp_u64 now;
-  synfp_u32 now32, way, next, known;
+  synfp_u64 now, way;
+  synfp_u32 now32, next, known;
   enum synfp_counter what;
 
   if (!synfp_find(&parsed->slot, &place)) return;
@@ -119,7 +119,7 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
   if (known) {
     next |= place.sequence & SYNFP_CURSOR_MASK;
   } else {
-    next |= way + 1 < SYNFP_WAYS ? (way + 1) << SYNFP_CURSOR_SHIFT : 0;
+    next |= way + 1 < SYNFP_WAYS ? (synfp_u32)(way + 1) << SYNFP_CURSOR_SHIFT : 0;
     /* time32 is the time of insertion and is not refreshed by copies, else whoever repeats a SYN could close
      * a bucket to everyone. Decided before anything is written: in a flood this is where most SYNs end. */
     if (synfp_configuration.hold != 0 && SYNFP_ONCE(*tag) != 0 &&
@@ -135,8 +135,8 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
 
   if (!synfp_take(&place)) return;
   what = known ? SYNFP_COUNT_REPLACED : SYNFP_COUNT_STORED;
-  /* The slack is on both sides: it lets another CPU's clock be ahead and does not shorten the window, in which
-   * the record may still be believed. */
+  /* The slack is on both sides: it lets another CPU's clock be ahead and does not shorten the window, in
+   * which the record may still be believed. */
   if (known && now - SYNFP_ONCE(slot->time) + SYNFP_CLOCK_SLACK_NS <
                    synfp_configuration.conflict_ns + SYNFP_CLOCK_SLACK_NS) {
     /* The headers stay those of the first SYN, and `lost` as it was: a loss before this copy is not made
@@ -151,6 +151,7 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
     }
     SYNFP_ONCE(slot->time) = now;
   } else {
+    if (parsed->slot.flags & SYNFP_TRUNCATED) synfp_count(SYNFP_COUNT_TRUNCATED);
     parsed->slot.time = now;
     parsed->slot.lost = place.lost;
 #pragma unroll
@@ -170,7 +171,8 @@ static __always_inline void synfp_confirm(struct synfp_parsed* parsed) {
   struct synfp_place place;
   struct synfp_bucket* bucket;
   struct synfp_slot* slot;
-  synfp_u32 way, next;
+  synfp_u64 way;
+  synfp_u32 next;
   enum synfp_counter what;
 
   if (!synfp_find(&parsed->slot, &place) || place.way == SYNFP_WAYS) return;
