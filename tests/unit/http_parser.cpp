@@ -248,6 +248,20 @@ TEST(http_parser, field_lines) {
   }
 }
 
+TEST(http_parser, control_characters_are_found_at_every_position) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    const std::string good = std::string(size, '\xff') + "\t\x80 ~" + std::string(size, '\t');
+    EXPECT_EQ(synfp::http::detail::find_control(good), nullptr);
+    for (std::size_t at = 0; at < good.size(); ++at) {
+      for (const char bad : {'\0', '\x01', '\b', '\n', '\x1f', '\x7f'}) {
+        std::string text = good;
+        text[at] = bad;
+        EXPECT_EQ(synfp::http::detail::find_control(text), text.data() + at);
+      }
+    }
+  }
+}
+
 TEST(http_parser, host) {
   for (const auto host : {"a",
                           "a.b",

@@ -151,6 +151,27 @@ struct header_field {
 
 namespace detail {
 
+/// The first byte that no field value has, or null. Eight at a time, as values are most of a request.
+inline const char* find_control(std::string_view value) noexcept {
+  constexpr std::uint64_t each = 0x0101010101010101;
+  const char* p = value.data();
+  std::size_t n = value.size();
+  for (; n >= 8; p += 8, n -= 8) {
+    std::uint64_t v;
+    std::memcpy(&v, p, 8);
+    const std::uint64_t del = v ^ (each * 0x7f);
+    const std::uint64_t suspect = ((v - each * 0x20) & ~v) | ((del - each) & ~del);
+    if ((suspect & (each * 0x80)) == 0) continue;
+    for (std::size_t i = 0; i < 8; ++i) {  // a tab, or really a bad one
+      if (!is(p[i], value_char)) return p + i;
+    }
+  }
+  for (; n != 0; ++p, --n) {
+    if (!is(*p, value_char)) return p;
+  }
+  return nullptr;
+}
+
 /// What a parser knows about one request; everything that reset() forgets.
 struct parse_state {
   enum class phase : std::uint8_t {
@@ -423,8 +444,8 @@ class request_parser : private detail::parse_state {
     }
     field.name = line.substr(0, i);
     const std::string_view value = line.substr(i + 1);
-    for (const char c : value) {
-      if (!detail::is(c, detail::value_char)) return refuse(unless_cr(c, refusal::field_value_invalid));
+    if (const char* bad = detail::find_control(value); bad != nullptr) {
+      return refuse(unless_cr(*bad, refusal::field_value_invalid));
     }
     field.value = detail::trim(value);
     return true;

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+#if __has_include(<synfp/net/accept.hpp>)
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <synfp/http/serve.hpp>
+#include <synfp/io/timer.hpp>
+
+namespace {
+
+using namespace std::chrono_literals;
+using synfp::task;
+namespace http = synfp::http;
+namespace io = synfp::io;
+namespace net = synfp::net;
+
+/// What the handlers of these tests share with them.
+struct world {
+  io::ring* ring = nullptr;
+  int calls = 0;
+};
+
+auto make_routes(world& w) {
+  return http::routes{
+      http::get<"/">([&w](const http::request& q) {
+        ++w.calls;
+        return http::text(q.query());
+      }),
+      http::post<"/echo">([&w](const http::request& q) -> task<http::response> {
+        ++w.calls;
+        co_return http::text(q.body());
+      }),
+      http::get<"/slow">([&w](const http::request& q) -> task<http::response> {
+        co_await io::sleep_for(*w.ring, 30ms);
+        co_return http::text(q.target());  // still valid
+      }),
+      http::get<"/throw">([](const http::request&) -> http::response { throw std::runtime_error("no"); }),
+      http::get<"/throw-later">([&w](const http::request&) -> task<http::response> {
+        co_await io::sleep_for(*w.ring, 10ms);
+        throw std::runtime_error("no");
+      }),
+      http::get<"/peer">([](const http::request& q) { return http::text(q.peer().text()); }),
+      http::get<"/large">([](const http::request&) { return http::text(http::text_type(1'000'000, 'l')); })};
+}
+using routes_type = decltype(make_routes(std::declval<world&>()));
+
+/// serve() on one end of a socket pair, a blocking-free client on the other; both run in this thread.
+class connection {
+ public:
+  explicit connection(http::serve_options options = {}) : connection(options, io::ring_options{}) {}
+  connection(http::serve_options options, const io::ring_options& ring_options) {
+    auto made = io::ring::create(ring_options);
+    if (!made) throw std::runtime_error(made.error().message);
+    ring_ = *std::move(made);
+    world_.ring = ring_.get();
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      throw std::runtime_error("socketpair");
+    client_ = ends[0];
+    net::accepted a(*ring_, {.fd = ends[1],
+                             .peer = *synfp::endpoint::parse("192.0.2.1:5"),
+                             .local = *synfp::endpoint::parse("192.0.2.2:80")});
+    synfp::spawn(http::serve(std::move(a), routes_, options));
+  }
+  ~connection() {
+    hang_up();
+    EXPECT_TRUE(turn_until([&] { return io::spawned() == 0; }));
+    EXPECT_EQ(io::escaped_exceptions(), 0U);
+    EXPECT_EQ(ring_->leased(), 0U);
+  }
+
+  world& shared() { return world_; }
+  io::ring& ring() { return *ring_; }
+  bool ended() const { return ended_; }
+  void hang_up() {
+    if (client_ >= 0) ::close(std::exchange(client_, -1));
+  }
+  void half_close() { ::shutdown(client_, SHUT_WR); }
+
+  template <class F>
+  bool turn_until(F done, std::chrono::milliseconds limit = 5000ms) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      ring_->poll();
+      receive();
+      ::usleep(100);
+    }
+    return true;
+  }
+  void turn(std::chrono::milliseconds limit) {
+    turn_until([] { return false; }, limit);
+  }
+
+  void send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto n = ::send(client_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+      if (n < 0 && errno != EAGAIN) return;
+      ring_->poll();
+    }
+  }
+  /// Everything received so far once it contains `count` status lines with all their bodies, or ended.
+  std::string responses(std::size_t count) {
+    EXPECT_TRUE(turn_until([&] { return ended_ || complete() >= count; })) << received_;
+    return std::exchange(received_, {});
+  }
+  std::string to_the_end() {
+    EXPECT_TRUE(turn_until([&] { return ended_; })) << received_;
+    return std::exchange(received_, {});
+  }
+
+ private:
+  void receive() {
+    if (client_ < 0) return;
+    char buffer[65536];
+    while (!ended_) {
+      const auto n = ::recv(client_, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (n > 0) received_.append(buffer, static_cast<std::size_t>(n));
+      if (n == 0 || (n < 0 && errno != EAGAIN)) ended_ = true;
+      if (n < 0) return;
+    }
+  }
+  std::size_t complete() const {
+    std::size_t n = 0;
+    for (std::size_t at = 0; at < received_.size(); ++n) {
+      const std::size_t end = received_.find("\r\n\r\n", at);
+      if (end == std::string::npos) break;
+      const std::size_t length = received_.find("Content-Length: ", at);
+      at = end + 4;
+      if (length < end) at += std::stoul(received_.substr(length + 16));
+      if (at > received_.size()) break;
+    }
+    return n;
+  }
+
+  world world_;
+  routes_type routes_ = make_routes(world_);
+  std::unique_ptr<io::ring> ring_;
+  int client_ = -1;
+  bool ended_ = false;
+  std::string received_;
+};
+
+std::string get(std::string_view target, std::string_view fields = "") {
+  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+}
+std::string body_of(const std::string& wire) { return wire.substr(wire.find("\r\n\r\n") + 4); }
+std::string status_of(const std::string& wire) { return wire.substr(0, wire.find('\r')); }
+bool has(const std::string& wire, std::string_view what) { return wire.find(what) != std::string::npos; }
+std::size_t count(const std::string& wire, std::string_view what) {
+  std::size_t n = 0;
+  for (auto at = wire.find(what); at != std::string::npos; at = wire.find(what, at + 1)) ++n;
+  return n;
+}
+
+TEST(http_serve, keeps_the_connection_open) {
+  connection c;
+  for (int i = 0; i < 3; ++i) {
+    c.send(get("/?" + std::to_string(i)));
+    const std::string wire = c.responses(1);
+    EXPECT_EQ(status_of(wire), "HTTP/1.1 200 OK");
+    EXPECT_EQ(body_of(wire), std::to_string(i));
+    EXPECT_TRUE(has(wire, "\r\nDate: ")) << wire;
+    EXPECT_FALSE(has(wire, "\r\nConnection: ")) << wire;
+    EXPECT_TRUE(has(wire, " GMT\r\n"));
+  }
+  c.send(get("/peer"));
+  EXPECT_EQ(body_of(c.responses(1)), "192.0.2.1:5");
+  c.send(get("/nowhere"));
+  EXPECT_EQ(status_of(c.responses(1)), "HTTP/1.1 404 Not Found");
+  c.send("BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(status_of(c.responses(1)), "HTTP/1.1 501 Not Implemented");
+  c.send("HEAD /?abc HTTP/1.1\r\nHost: a\r\n\r\n" + get("/?x", "Connection: close\r\n"));
+  const std::string both = c.to_the_end();
+  EXPECT_TRUE(has(both, "Content-Length: 3\r\n\r\nHTTP/1.1 200 OK")) << both;
+}
+
+TEST(http_serve, closes_when_asked_to) {
+  {
+    connection c;
+    c.send(get("/?a", "Connection: close\r\n"));
+    EXPECT_TRUE(has(c.to_the_end(), "\r\nConnection: close\r\n"));
+  }
+  {
+    connection c;
+    c.send("GET /?b HTTP/1.0\r\n\r\n");
+    EXPECT_TRUE(has(c.to_the_end(), "\r\nConnection: close\r\n"));
+  }
+  {
+    connection c;
+    c.send("GET /?c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    EXPECT_TRUE(has(c.responses(1), "\r\nConnection: keep-alive\r\n"));
+    c.send(get("/?d"));
+    EXPECT_EQ(body_of(c.responses(1)), "d");
+  }
+  {
+    connection c;  // what follows a close is not served
+    c.send(get("/?e", "Connection: close\r\n") + get("/?f"));
+    c.half_close();
+    EXPECT_EQ(count(c.to_the_end(), "HTTP/1.1 "), 1U);
+    EXPECT_EQ(c.shared().calls, 1);
+  }
+}
+
+TEST(http_serve, answers_pipelined_requests_in_order) {
+  connection c;
+  std::string requests;
+  std::string expected;
+  for (int i = 0; i < 500; ++i) {
+    requests += i % 7 == 3 ? "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n" +
+                                 std::to_string(100 + i) + "\r\n0\r\n\r\n"
+                           : get("/?" + std::to_string(100 + i));
+    expected += std::to_string(100 + i) + " ";
+  }
+  requests += get("/slow") + get("/?end", "Connection: close\r\n");
+  expected += "/slow end ";
+  c.send(requests);
+  const std::string wire = c.to_the_end();
+  std::string bodies;
+  for (std::size_t at = wire.find("\r\n\r\n"); at != std::string::npos; at = wire.find("\r\n\r\n", at + 4)) {
+    bodies += wire.substr(at + 4, wire.find("HTTP/1.1", at + 4) - at - 4) + " ";
+  }
+  EXPECT_EQ(bodies, expected);
+}
+
+TEST(http_serve, a_slow_handler_does_not_hold_back_earlier_responses) {
+  connection c;
+  c.send(get("/?first") + get("/slow?x"));
+  EXPECT_EQ(body_of(c.responses(1)), "first");
+  EXPECT_EQ(body_of(c.responses(1)), "/slow?x");
+}
+
+TEST(http_serve, requests_may_arrive_in_any_pieces) {
+  connection c;
+  const std::string one =
+      "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n "
+      "world\r\n0\r\n\r\n";
+  for (const char byte : one) {
+    c.send(std::string_view(&byte, 1));
+    c.turn(1ms);
+  }
+  EXPECT_EQ(body_of(c.responses(1)), "hello world");
+  for (std::size_t cut = 1; cut < one.size(); cut += 5) {
+    c.send(one + one.substr(0, cut));
+    EXPECT_EQ(body_of(c.responses(1)), "hello world");
+    c.send(one.substr(cut));
+    EXPECT_EQ(body_of(c.responses(1)), "hello world") << cut;
+  }
+}
+
+TEST(http_serve, bodies_larger_than_a_buffer) {
+  connection c;
+  std::string body;
+  for (int i = 0; body.size() < 1024 * 1024; ++i) body += std::to_string(i) + ",";
+  body.resize(1024 * 1024);
+  c.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         body);
+  EXPECT_TRUE(body_of(c.responses(1)) == body);
+  std::string chunks = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (std::size_t i = 0; i < body.size(); i += 1024) chunks += "400\r\n" + body.substr(i, 1024) + "\r\n";
+  c.send(chunks + "0\r\n\r\n" + get("/large"));
+  const std::string wire = c.responses(2);
+  EXPECT_TRUE(body_of(wire).substr(0, body.size()) == body);
+  EXPECT_TRUE(wire.ends_with(std::string(1'000'000, 'l')));
+}
+
+TEST(http_serve, few_buffers) {
+  connection c({}, {.buffers = 2, .buffer_size = 64});
+  for (int i = 0; i < 20; ++i) {
+    c.send(get("/slow?" + std::string(100, 'x')) + get("/?y") + get("/slow"));
+    const std::string wire = c.responses(3);
+    EXPECT_TRUE(has(wire, "/slow?" + std::string(100, 'x')));
+    EXPECT_TRUE(wire.ends_with("/slow"));
+  }
+}
+
+TEST(http_serve, says_continue_once) {
+  connection c;
+  const std::string head =
+      "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+  for (int i = 0; i < 2; ++i) {
+    c.send(head);
+    EXPECT_EQ(c.responses(1), "HTTP/1.1 100 Continue\r\n\r\n");
+    c.send("ab");
+    c.turn(20ms);
+    c.send("cd");
+    EXPECT_EQ(body_of(c.responses(1)), "abcd");
+  }
+  c.send(head + "abcd");  // the client did not wait
+  EXPECT_EQ(count(c.responses(1), "100 Continue"), 0U);
+  c.send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4000000\r\n\r\n");
+  EXPECT_EQ(status_of(c.to_the_end()), "HTTP/1.1 413 Content Too Large");
+}
+
+TEST(http_serve, refuses_and_closes) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"},
+      {"GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505 HTTP Version Not Supported"},
+      {"\x16\x03\x01\x02", "HTTP/1.1 400 Bad Request"},
+      {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "HTTP/1.1 501 Not Implemented"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", "HTTP/1.1 417 Expectation Failed"},
+  };
+  for (const auto& [request, expected] : cases) {
+    connection c;
+    c.send(request);
+    c.send(get("/?never"));
+    const std::string wire = c.to_the_end();
+    EXPECT_EQ(status_of(wire), expected);
+    EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
+    EXPECT_EQ(count(wire, "HTTP/1.1 "), 1U);
+    EXPECT_EQ(c.shared().calls, 0);
+  }
+  connection c;  // the good ones before it are answered
+  c.send(get("/?a") + "bad\r\n\r\n" + get("/?b"));
+  const std::string wire = c.to_the_end();
+  EXPECT_EQ(count(wire, "HTTP/1.1 "), 2U);
+  EXPECT_TRUE(has(wire, "HTTP/1.1 400 Bad Request"));
+  EXPECT_TRUE(wire.ends_with("\r\n\r\ninvalid method\n"));
+}
+
+TEST(http_serve, handler_exceptions_become_500) {
+  for (const auto target : {"/throw", "/throw-later"}) {
+    connection c;
+    c.send(get("/?a") + get(target) + get("/?b"));
+    const std::string wire = c.to_the_end();
+    EXPECT_EQ(count(wire, "HTTP/1.1 "), 2U);
+    EXPECT_TRUE(has(wire, "HTTP/1.1 500 Internal Server Error"));
+    EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
+  }
+}
+
+TEST(http_serve, timeouts) {
+  http::serve_options options;
+  options.idle_timeout = 40ms;
+  options.header_timeout = 60ms;
+  options.body_timeout = 60ms;
+  {
+    connection c(options);
+    EXPECT_EQ(c.to_the_end(), "");
+  }
+  {
+    connection c(options);
+    c.send(get("/?a"));
+    EXPECT_EQ(count(c.to_the_end(), "HTTP/1.1 "), 1U);
+  }
+  {
+    connection c(options);
+    c.send("\r\n");  // no request yet
+    EXPECT_EQ(c.to_the_end(), "");
+  }
+  for (const auto start : {"G", "GET / HTTP/1.1\r\nHo"}) {
+    connection c(options);
+    c.send(start);
+    const std::string wire = c.to_the_end();
+    EXPECT_EQ(status_of(wire), "HTTP/1.1 408 Request Timeout");
+    EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
+  }
+  {
+    connection c(options);  // a byte now and then does not help
+    c.send("GET /");
+    const auto begin = std::chrono::steady_clock::now();
+    while (!c.ended() && std::chrono::steady_clock::now() - begin < 2s) {
+      c.send("x");
+      c.turn(10ms);
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_EQ(status_of(c.to_the_end()), "HTTP/1.1 408 Request Timeout");
+  }
+  {
+    connection c(options);
+    c.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    EXPECT_EQ(status_of(c.to_the_end()), "HTTP/1.1 408 Request Timeout");
+  }
+}
+
+TEST(http_serve, the_client_leaves) {
+  for (const std::string& start :
+       {std::string(), std::string("GET /"), get("/slow"), get("/large") + get("/large"),
+        std::string("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")}) {
+    connection c;
+    c.send(start);
+    c.turn(2ms);
+    c.hang_up();
+  }
+  connection c;  // a half-close is not a reason to drop the response
+  c.send(get("/slow"));
+  c.half_close();
+  EXPECT_EQ(body_of(c.to_the_end()), "/slow");
+}
+
+TEST(http_serve, a_stopping_ring_ends_idle_connections_and_answers_the_others) {
+  {
+    connection c;
+    c.send(get("/?a"));
+    c.responses(1);
+    c.ring().stop(5s);
+    EXPECT_EQ(c.to_the_end(), "");
+  }
+  {
+    connection c;
+    c.send(get("/slow") + get("/?b"));
+    c.turn(5ms);
+    c.ring().stop(5s);
+    const std::string wire = c.to_the_end();
+    EXPECT_EQ(count(wire, "HTTP/1.1 "), 1U);
+    EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
+  }
+}
+
+}  // namespace
+#endif
