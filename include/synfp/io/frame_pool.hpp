@@ -2,6 +2,7 @@
 // Memory for coroutine frames and per-connection state: a thread-local pool of size classes.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -98,8 +99,9 @@ class frame_pool {
   }
 
   static constexpr unsigned class_of(std::size_t size) noexcept {
-    unsigned c = 0;
-    while (c != classes && size > smallest << c) ++c;
+    if (size <= smallest) return 0;
+    if (size > largest) return classes;
+    const auto c = static_cast<unsigned>(std::bit_width((size - 1) / smallest));
     return c;
   }
 

@@ -59,7 +59,7 @@ class promise_base {
     explicit final_awaiter(promise_base& promise) noexcept : promise_(&promise) {}
     bool await_ready() const noexcept { return promise_->detached_; }
     void await_suspend(std::coroutine_handle<>) const noexcept {
-      if (promise_->parent_ != nullptr) run_queue::current().push(*promise_->parent_);
+      if (promise_->next_.handle) run_queue::current().push(promise_->next_);
     }
     void await_resume() const noexcept {}
 
@@ -78,7 +78,7 @@ class promise_base {
 #endif
   }
 
-  void set_parent(run_node& node) noexcept { parent_ = &node; }
+  void set_parent(std::coroutine_handle<> parent) noexcept { next_.handle = parent; }
 
   void detach(std::coroutine_handle<> self) noexcept {
     detached_ = true;
@@ -86,11 +86,11 @@ class promise_base {
     if (older_ != nullptr) older_->newer_ = this;
     roots.newest = this;
     ++roots.count;
-    start_.handle = self;
-    run_queue::current().push(start_);
+    next_.handle = self;
+    run_queue::current().push(next_);
   }
 
-  std::coroutine_handle<> self() const noexcept { return start_.handle; }
+  std::coroutine_handle<> self() const noexcept { return next_.handle; }
 
  protected:
   void rethrow() const {
@@ -100,8 +100,9 @@ class promise_base {
   }
 
  private:
-  run_node start_;              // of a detached coroutine
-  run_node* parent_ = nullptr;  // of an awaited one: in the awaiter, in the parent's frame
+  // Of a detached coroutine: itself, to start it. Of an awaited one: its parent, which cannot go away without
+  // destroying this frame, and so leaves the queue with it.
+  run_node next_;
   promise_base* newer_ = nullptr;
   promise_base* older_ = nullptr;
 #if defined(__cpp_exceptions)
@@ -152,17 +153,15 @@ class task_awaiter {
 
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> parent) {
-    parent_.handle = parent;
     child_.resume();
     if (child_.done()) return false;  // it never waited: the parent goes on, on this stack frame
-    child_.promise().set_parent(parent_);
+    child_.promise().set_parent(parent);
     return true;
   }
   T await_resume() { return child_.promise().take(); }
 
  private:
   std::coroutine_handle<promise<T>> child_;
-  run_node parent_;
 };
 
 }  // namespace detail
@@ -171,6 +170,10 @@ class task_awaiter {
 /// destroying a task destroys the coroutine wherever it is suspended (its pending operations are cancelled).
 /// Await it once, as an rvalue: the parent resumes from the thread's run queue after the child has finished,
 /// or at once if the child never waited. An exception of the child is rethrown in the parent.
+///
+/// g++ 12.2 compiles a coroutine wrongly, without a word, if a condition contains co_await and its body
+/// declares no variable at all (GCC PR 106188): write `while (auto x = co_await f())` or give the result a
+/// name first.
 template <class T>
 class [[nodiscard]] task {
  public:
