@@ -135,8 +135,8 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
 
   if (!synfp_take(&place)) return;
   what = known ? SYNFP_COUNT_REPLACED : SYNFP_COUNT_STORED;
-  /* The slack is on both sides: it lets another CPU's clock be ahead and does not shorten the window, in which
-   * the record may still be believed. */
+  /* The slack is on both sides: it lets another CPU's clock be ahead and does not shorten the window, in
+   * which the record may still be believed. */
   if (known && now - SYNFP_ONCE(slot->time) + SYNFP_CLOCK_SLACK_NS <
                    synfp_configuration.conflict_ns + SYNFP_CLOCK_SLACK_NS) {
     /* The headers stay those of the first SYN, and `lost` as it was: a loss before this copy is not made

@@ -66,8 +66,7 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
     endpoint to = *endpoint::parse(r.connect);
     to.set_port(local_of(listener.get()).port());
     if (to.is_link_local())
-      to = endpoint::v6(to.address(), to.port(),
-                        hosts->client.inside([] { return ::if_nametoindex("c0"); }));
+      to = endpoint::v6(to.address(), to.port(), hosts->client.inside([] { return ::if_nametoindex("c0"); }));
 
     for (int round = 0; round < 3; ++round) {
       const auto before = probe.records().counters();

@@ -5,7 +5,8 @@
 // other field follows from key and version. A writer publishes a version after the program has returned. The
 // rules, without exception, for a reader that sampled `sent` before its lookup and `started` after it:
 //   torn:      a record that is not, byte for byte, what key and version make
-//   older:     a version below `sent`: the newer SYN was stored (then it is the record) or lost (then the older
+//   older:     a version below `sent`: the newer SYN was stored (then it is the record) or lost (then the
+//   older
 //              one must not be believed) or evicted (then there is none)
 //   future:    a version above `started`
 // conflict_ns is 0, so that each new sequence number replaces the record.
@@ -146,13 +147,15 @@ void stress(std::uint32_t buckets, std::uint64_t duration) {
   for (auto& t : threads) t.join();
 
   const auto c = table.counters();
-  std::printf("buckets %u: reads %llu hits %llu busy %llu | writes %llu lost %llu | torn %llu older %llu future %llu\n",
-              buckets, static_cast<unsigned long long>(reads.load()),
-              static_cast<unsigned long long>(hits.load()), static_cast<unsigned long long>(busy.load()),
-              static_cast<unsigned long long>(c[synfp::SYNFP_COUNT_STORED] + c[synfp::SYNFP_COUNT_REPLACED]),
-              static_cast<unsigned long long>(c[synfp::SYNFP_COUNT_BUSY]),
-              static_cast<unsigned long long>(torn.load()), static_cast<unsigned long long>(older.load()),
-              static_cast<unsigned long long>(future.load()));
+  std::printf(
+      "buckets %u: reads %llu hits %llu busy %llu | writes %llu lost %llu | torn %llu older %llu future "
+      "%llu\n",
+      buckets, static_cast<unsigned long long>(reads.load()), static_cast<unsigned long long>(hits.load()),
+      static_cast<unsigned long long>(busy.load()),
+      static_cast<unsigned long long>(c[synfp::SYNFP_COUNT_STORED] + c[synfp::SYNFP_COUNT_REPLACED]),
+      static_cast<unsigned long long>(c[synfp::SYNFP_COUNT_BUSY]),
+      static_cast<unsigned long long>(torn.load()), static_cast<unsigned long long>(older.load()),
+      static_cast<unsigned long long>(future.load()));
   EXPECT_EQ(refused.load(), 0U);
   EXPECT_EQ(torn.load(), 0U);
   EXPECT_EQ(older.load(), 0U);
