@@ -100,9 +100,8 @@ struct packet_builder {
     put16(t, destination.port());
     put32(t, sequence);
     put32(t, acknowledgment);
-    t.push_back(static_cast<std::uint8_t>(data_offset.value_or(static_cast<std::uint8_t>(
-                                              5 + (options.size() + 3) / 4))
-                                          << 4));
+    t.push_back(static_cast<std::uint8_t>(
+        data_offset.value_or(static_cast<std::uint8_t>(5 + (options.size() + 3) / 4)) << 4));
     t.push_back(flags);
     put16(t, window);
     put16(t, 0);

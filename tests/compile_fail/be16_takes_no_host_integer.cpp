@@ -5,5 +5,7 @@
 #ifdef SYNFP_MUST_FAIL
 void set(synfp::synfp_key& key, unsigned short port) { key.peer_port = port; }
 #else
-void set(synfp::synfp_key& key, unsigned short port) { key.peer_port = synfp::synfp_net16(port, SYNFP_LITTLE); }
+void set(synfp::synfp_key& key, unsigned short port) {
+  key.peer_port = synfp::synfp_net16(port, SYNFP_LITTLE);
+}
 #endif

@@ -3,7 +3,8 @@
 #include <synfp/probe_config.hpp>
 
 #ifdef SYNFP_MUST_FAIL
-static_assert(synfp::detail::checked_config<synfp::probe_config{.key_scope = static_cast<synfp::key_scope>(2)}>::value);
+static_assert(
+    synfp::detail::checked_config<synfp::probe_config{.key_scope = static_cast<synfp::key_scope>(2)}>::value);
 #else
 static_assert(synfp::detail::checked_config<synfp::probe_config{.key_scope = synfp::key_scope::peer}>::value);
 #endif

@@ -18,7 +18,8 @@ TEST(hash, in_the_kernel_equals_the_one_in_user_space) {
     for (std::size_t n = 0; n < sizeof s.key; ++n) bytes[n] = static_cast<unsigned char>(random());
     if (i % 2 == 0) {
       ++v4;
-      const std::uint8_t a[8] = {bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]};
+      const std::uint8_t a[8] = {bytes[0], bytes[1], bytes[2], bytes[3],
+                                 bytes[4], bytes[5], bytes[6], bytes[7]};
       s.key.peer = synfp::synfp_address4(a, SYNFP_LITTLE);
       s.key.local = synfp::synfp_address4(a + 4, SYNFP_LITTLE);
       s.key.zone = 0;

@@ -52,7 +52,8 @@ class bench {
   synfp::syn_lookup find(const packet_builder& p) const {
     return table().find(synfp::capture::connection{-1, p.source, p.destination}, now_ns());
   }
-  /// There is no record of `p`. (After eight such answers without a SYN in between the reason is `displaced`.)
+  /// There is no record of `p`. (After eight such answers without a SYN in between the reason is
+  /// `displaced`.)
   bool absent(const packet_builder& p) const {
     const miss why = find(p).miss;
     return why == miss::not_captured || why == miss::displaced;
@@ -432,9 +433,7 @@ void spin_until(std::uint64_t when) {
 constexpr std::uint64_t ms = 1'000'000;
 
 TEST(xdp_program, after_the_conflict_window_a_new_connection_replaces_the_old) {
-  bench<probe_config{
-      .hook = hook::xdp, .buckets = 1, .hold{0}, .max_age{50}, .conflict_window{50}}>
-      b;
+  bench<probe_config{.hook = hook::xdp, .buckets = 1, .hold{0}, .max_age{50}, .conflict_window{50}}> b;
   packet_builder p;
   b.run(p.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_STORED, 1}});
   packet_builder second = p;
@@ -447,9 +446,7 @@ TEST(xdp_program, after_the_conflict_window_a_new_connection_replaces_the_old) {
 
 // A record that is still believed must not be replaced by a contradicting one, up to the last moment.
 TEST(xdp_program, the_conflict_window_is_not_shorter_than_max_age) {
-  bench<probe_config{
-      .hook = hook::xdp, .buckets = 64, .hold{0}, .max_age{200}, .conflict_window{200}}>
-      b;
+  bench<probe_config{.hook = hook::xdp, .buckets = 64, .hold{0}, .max_age{200}, .conflict_window{200}}> b;
   bool tried = false;
   for (int port = 1; port < 20 && !tried; ++port) {
     const packet_builder p = from_port({}, port);
@@ -468,9 +465,7 @@ TEST(xdp_program, the_conflict_window_is_not_shorter_than_max_age) {
 }
 
 TEST(xdp_program, a_conflict_refreshes_the_window) {
-  bench<probe_config{
-      .hook = hook::xdp, .buckets = 1, .hold{0}, .max_age{100}, .conflict_window{100}}>
-      b;
+  bench<probe_config{.hook = hook::xdp, .buckets = 1, .hold{0}, .max_age{100}, .conflict_window{100}}> b;
   packet_builder p;
   b.run(p.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_STORED, 1}});
   // Forgeries every 40 ms: none of them gets in, however long it goes on.
@@ -522,8 +517,8 @@ TEST(xdp_program, key_scope_peer_ignores_the_local_address) {
     other.destination.set_port(8081);
     EXPECT_FALSE(b.find(other));
     other = p;
-    other.destination = p.v6() ? *synfp::endpoint::parse("[2001:db8::9]:8080")
-                               : synfp::endpoint::v4(198, 51, 100, 9, 8080);
+    other.destination =
+        p.v6() ? *synfp::endpoint::parse("[2001:db8::9]:8080") : synfp::endpoint::v4(198, 51, 100, 9, 8080);
     other.sequence = 5;
     b.run(other.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}}, "the same key");
   }

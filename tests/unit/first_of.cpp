@@ -116,7 +116,8 @@ TEST(first_of, prepares_all_in_order_and_stops_at_a_failure) {
 }
 
 TEST(first_of, is_a_source_itself) {
-  source a = source::missing(miss::busy), b = source::missing(miss::cookie), c = source::with(proof::exact, 3);
+  source a = source::missing(miss::busy), b = source::missing(miss::cookie),
+         c = source::with(proof::exact, 3);
   first_of inner(a, b);
   static_assert(synfp::capture::source<decltype(inner)>);
   EXPECT_TRUE(first_of(inner, c).find({}, 0));
@@ -132,8 +133,6 @@ TEST(fixed, gives_what_it_was_made_with) {
   EXPECT_EQ(fixed(miss::stale).find({}, 0).miss, miss::stale);
 }
 
-TEST(none, misses_with_no_probe) {
-  EXPECT_EQ(synfp::capture::none{}.find({}, 0).miss, miss::no_probe);
-}
+TEST(none, misses_with_no_probe) { EXPECT_EQ(synfp::capture::none{}.find({}, 0).miss, miss::no_probe); }
 
 }  // namespace

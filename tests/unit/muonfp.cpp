@@ -77,8 +77,7 @@ TEST(muonfp, equals_ja4t_in_other_clothes_for_all_vectors) {
     if (part[3] == "00") part[3] = "0";
     const auto r = synfp::syn_record::from_bytes(v.packet);
     ASSERT_TRUE(r);
-    EXPECT_EQ(synfp::fingerprint::muonfp(*r).view(),
-              part[0] + ":" + part[1] + ":" + part[2] + ":" + part[3])
+    EXPECT_EQ(synfp::fingerprint::muonfp(*r).view(), part[0] + ":" + part[1] + ":" + part[2] + ":" + part[3])
         << v.scenario;
     ++compared;
   }

@@ -102,8 +102,7 @@ TEST(syn_record, random_mutations_are_refused_or_sound) {
   const auto all = synfp_test::vectors();
   for (int i = 0; i < 100'000; ++i) {
     bytes b = all[random() % all.size()].packet;
-    for (auto n = random() % 6 + 1; n != 0; --n)
-      b[random() % b.size()] = static_cast<std::uint8_t>(random());
+    for (auto n = random() % 6 + 1; n != 0; --n) b[random() % b.size()] = static_cast<std::uint8_t>(random());
     b.resize(random() % (b.size() + 40));
     if (const auto r = parse(b)) expect_sound(*r);
     if (HasFailure()) FAIL() << "round " << i;
@@ -220,11 +219,11 @@ TEST(syn_record, option_walk_stops_at_what_it_cannot_trust) {
       {{}, {}, false, false},
       {{0, 0, 0, 0}, {}, false, true},
       {{1, 1, 1, 1}, {1, 1, 1, 1}, false, false},
-      {{2, 0, 5, 180}, {}, true, false},            // length 0
-      {{2, 1, 5, 180}, {}, true, false},            // length 1
-      {{2, 5, 5, 180}, {}, true, false},            // past the end by one
-      {{2, 255, 5, 180}, {}, true, false},          // far past the end
-      {{1, 1, 1, 2}, {1, 1, 1}, true, false},       // no room for a length
+      {{2, 0, 5, 180}, {}, true, false},       // length 0
+      {{2, 1, 5, 180}, {}, true, false},       // length 1
+      {{2, 5, 5, 180}, {}, true, false},       // past the end by one
+      {{2, 255, 5, 180}, {}, true, false},     // far past the end
+      {{1, 1, 1, 2}, {1, 1, 1}, true, false},  // no room for a length
       {{2, 4, 5, 180, 3, 0, 1, 1}, {2}, true, false},
       {{2, 4, 5, 180, 0, 3, 3, 7}, {2}, false, true},  // nothing is read behind EOL
       {{4, 2, 254, 2}, {4, 254}, false, false},
@@ -276,8 +275,7 @@ TEST(syn_record, contradictory_headers_are_refused) {
   EXPECT_TRUE(refused([](auto& p) { p.fragment = 0x2000; })) << "first fragment";
   EXPECT_TRUE(refused([](auto& p) { p.fragment = 0x0001; })) << "later fragment";
   for (const int version : {0, 1, 2, 3, 5, 7, 15})
-    EXPECT_TRUE(refused([&](auto& p) { p.ip_version = static_cast<std::uint8_t>(version); }))
-        << version;
+    EXPECT_TRUE(refused([&](auto& p) { p.ip_version = static_cast<std::uint8_t>(version); })) << version;
   EXPECT_FALSE(refused([](auto&) {}));
   EXPECT_FALSE(refused([](auto& p) { p.fragment = 0x8000; })) << "the reserved bit is no fragment";
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// Real connections: every hook, family and cookie mode. The record is the SYN that a packet socket saw.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <synfp/capture/first_of.hpp>
+#include <synfp/capture/probe.hpp>
+#include <synfp/capture/saved_syn.hpp>
+#include <tuple>
+
+#include "../packet_socket.hpp"
+
+namespace {
+
+using namespace synfp_test;
+using synfp::endpoint;
+using synfp::hook;
+using synfp::miss;
+using synfp::probe_config;
+using synfp::proof;
+using synfp::capture::now_ns;
+using synfp::capture::saved_syn;
+
+struct route {
+  const char* name;
+  const char* interface;  ///< of the server, where the SYN comes in
+  const char* listen;
+  const char* connect;  ///< to this address
+};
+constexpr route routes[] = {
+    {"v4", "s0", "10.77.0.1:0", "10.77.0.1:0"},
+    {"v6", "s0", "[::]:0", "[fd77::1]:0"},
+    {"v4_on_dual_stack", "s0", "[::]:0", "10.77.0.1:0"},
+    {"link_local", "s0", "[::]:0", "[fe80::1]:0"},
+    {"v4_loopback", "lo", "0.0.0.0:0", "127.0.0.1:0"},
+    {"v6_loopback", "lo", "[::]:0", "[::1]:0"},
+    {"v4_loopback_on_dual_stack", "lo", "[::]:0", "127.0.0.9:0"},
+};
+
+class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
+ protected:
+  static inline std::unique_ptr<two_hosts> hosts;
+  static void SetUpTestSuite() { hosts = std::make_unique<two_hosts>(); }
+  static void TearDownTestSuite() { hosts.reset(); }
+
+  template <hook H>
+  void check() {
+    const auto& [route_index, unused, cookies] = GetParam();
+    const route& r = routes[route_index];
+    const bool loopback = std::string(r.interface) == "lo";
+    hosts->server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+
+    constexpr probe_config config{.hook = H, .buckets = 64};
+    synfp::capture::probe_options options;
+    if (H == hook::xdp) options.interface = r.interface;
+    auto opened = hosts->server.inside([&] { return synfp::capture::probe<config>::open(options); });
+    ASSERT_TRUE(opened) << opened.error().message;
+    auto& probe = *opened;
+    saved_syn kept;
+    const packet_socket wire = hosts->server.inside([&] { return packet_socket(r.interface); });
+    const fd listener = hosts->server.inside([&] { return bound(*endpoint::parse(r.listen)); });
+    ASSERT_TRUE(probe.prepare(listener.get(), true));
+    ASSERT_TRUE(kept.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    endpoint to = *endpoint::parse(r.connect);
+    to.set_port(local_of(listener.get()).port());
+    if (to.is_link_local())
+      to = endpoint::v6(to.address(), to.port(), hosts->client.inside([] { return ::if_nametoindex("c0"); }));
+
+    for (int round = 0; round < 3; ++round) {
+      const auto before = probe.records().counters();
+      const fd client = (loopback ? hosts->server : hosts->client).inside([&] { return connected(to); });
+      const fd server = accepted(listener);
+      ASSERT_TRUE(server);
+      const synfp::capture::connection c{server.get(), peer_of(server.get()), local_of(server.get())};
+      const auto found = probe.find(c, now_ns());
+      ASSERT_TRUE(found) << to_string(found.miss);
+      const bytes seen = wire.next(c.peer.port(), to.port(), 2);
+      ASSERT_FALSE(seen.empty());
+      EXPECT_TRUE(std::ranges::equal(found->bytes(), seen));
+      EXPECT_EQ(found->source().port(), c.peer.port());
+      EXPECT_EQ(found->source().address(), c.peer.address());
+      EXPECT_EQ(found.source, H == hook::xdp ? synfp::capture_source::xdp : synfp::capture_source::reuseport);
+      EXPECT_EQ(found.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
+      EXPECT_LT(found.age_ns.value(), 1'000'000'000U);
+      if (H == hook::xdp) {
+        EXPECT_EQ(found->arrived().ifindex, wire.index());
+        EXPECT_EQ(found->source(), c.peer) << "with its zone";
+      }
+      const auto after = probe.records().counters();
+      EXPECT_EQ(after[synfp::SYNFP_COUNT_STORED] - before[synfp::SYNFP_COUNT_STORED], 1U);
+      EXPECT_EQ(after[synfp::SYNFP_COUNT_VERIFIED] - before[synfp::SYNFP_COUNT_VERIFIED],
+                found.proof == proof::verified ? 1U : 0U);
+
+      // The kernel's own copy is the reference, unless cookies made it throw the SYN away.
+      const auto exact = kept.find(c, now_ns());
+      if (cookies == 2) {
+        EXPECT_EQ(exact.miss, miss::cookie);
+      } else {
+        ASSERT_TRUE(exact) << to_string(exact.miss);
+        EXPECT_TRUE(std::ranges::equal(exact->bytes(), found->bytes()));
+        EXPECT_EQ(kept.find(c, now_ns()).miss, miss::cookie) << "it can be read once";
+      }
+    }
+    EXPECT_FALSE(probe.displaced());
+  }
+};
+
+TEST_P(connections, carry_their_syn) {
+  if (std::get<1>(GetParam()) == 0) {
+    check<hook::reuseport>();
+  } else {
+    check<hook::xdp>();
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<std::tuple<int, int, int>>& info) {
+  return std::string(std::get<1>(info.param) == 0 ? "reuseport_" : "xdp_") +
+         routes[std::get<0>(info.param)].name + "_cookies" + std::to_string(std::get<2>(info.param));
+}
+INSTANTIATE_TEST_SUITE_P(all, connections,
+                         testing::Combine(testing::Range(0, 7), testing::Range(0, 2), testing::Range(0, 3)),
+                         name_of);
+
+// A client that comes back from the same port at once: its older SYN must never be taken for the new one.
+class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
+ protected:
+  template <hook H>
+  void check() {
+    two_hosts hosts;
+    const int cookies = std::get<1>(GetParam());
+    hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+    constexpr probe_config config{.hook = H, .buckets = 64};
+    synfp::capture::probe_options options;
+    if (H == hook::xdp) options.interface = "s0";
+    auto opened = hosts.server.inside([&] { return synfp::capture::probe<config>::open(options); });
+    ASSERT_TRUE(opened) << opened.error().message;
+    auto& probe = *opened;
+    saved_syn kept;
+    synfp::capture::first_of both(probe, kept);
+    const fd listener = hosts.server.inside([&] { return bound(*endpoint::parse("[::]:0")); });
+    ASSERT_TRUE(both.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    const endpoint to = endpoint::v4(10, 77, 0, 1, local_of(listener.get()).port());
+    const endpoint from = endpoint::v4(10, 77, 0, 2, 45678);
+    for (int round = 0; round < 5; ++round) {
+      fd client = hosts.client.inside([&] { return connected(to, from); });
+      fd server = accepted(listener);
+      ASSERT_TRUE(server);
+      const synfp::capture::connection c{server.get(), peer_of(server.get()), local_of(server.get())};
+      const auto alone = probe.find(c, now_ns());
+      const auto answer = both.find(c, now_ns());
+      if (round == 0) {
+        EXPECT_TRUE(alone);
+      } else {
+        EXPECT_EQ(alone.miss, miss::conflict);
+        EXPECT_EQ(answer.miss, cookies == 2 ? miss::conflict : miss::none);
+        EXPECT_EQ(answer.proof, cookies == 2 ? proof::none : proof::exact);
+      }
+      // Both ends go without TIME_WAIT.
+      reset(std::move(client));
+      ASSERT_TRUE(readable(server.get()));
+    }
+    const auto counted = probe.records().counters();
+    EXPECT_EQ(counted[synfp::SYNFP_COUNT_STORED], 1U);
+    EXPECT_EQ(counted[synfp::SYNFP_COUNT_CONFLICT], 4U);
+    EXPECT_EQ(counted[synfp::SYNFP_COUNT_REPLACED], 0U);
+  }
+};
+
+TEST_P(port_reuse, never_gives_the_older_syn) {
+  if (std::get<0>(GetParam()) == 0) {
+    check<hook::reuseport>();
+  } else {
+    check<hook::xdp>();
+  }
+}
+INSTANTIATE_TEST_SUITE_P(all, port_reuse, testing::Combine(testing::Range(0, 2), testing::Values(0, 2)),
+                         [](const testing::TestParamInfo<std::tuple<int, int>>& one) {
+                           return std::string(std::get<0>(one.param) == 0 ? "reuseport" : "xdp") +
+                                  "_cookies" + std::to_string(std::get<1>(one.param));
+                         });
+
+}  // namespace

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// A client that is made by hand, packet by packet, and an attacker who knows its addresses and ports but not
+// its sequence numbers. The answer is the client's SYN or a miss, never the forgery.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <synfp/capture/probe.hpp>
+
+#include "../packet_socket.hpp"
+
+namespace {
+
+using namespace synfp_test;
+using synfp::endpoint;
+using synfp::hook;
+using synfp::miss;
+using synfp::probe_config;
+using synfp::proof;
+using synfp::capture::now_ns;
+
+constexpr std::uint32_t genuine = 1'000'000, forged = 2'000'000;
+
+/// A server with a probe; the client's addresses (10.77.0.9, fd77::9) belong to nobody, so no kernel answers
+/// for it.
+template <hook H>
+class scene {
+ public:
+  scene(int cookies, bool v6) {
+    hosts_.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+    hosts_.server.inside([] {
+      command("ip neigh add 10.77.0.9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
+      command("ip neigh add fd77::9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
+    });
+    synfp::capture::probe_options options;
+    if (H == hook::xdp) options.interface = "s0";
+    probe_ = hosts_.server.inside([&] { return std::make_unique<probe_type>(options); });
+    wire_ = hosts_.client.inside([] { return std::make_unique<packet_socket>("c0"); });
+    listener_ = hosts_.server.inside([] { return bound(*endpoint::parse("[::]:0")); });
+    if (!probe_->prepare(listener_.get(), true)) throw std::runtime_error("prepare");
+    must(::listen(listener_.get(), 16) == 0, "listen");
+    base_.to_mac = {2, 0, 0, 0, 0, 1};
+    base_.from_mac = {2, 0, 0, 0, 0, 2};
+    base_.source = v6 ? *endpoint::parse("[fd77::9]:40000") : endpoint::v4(10, 77, 0, 9, 40000);
+    base_.destination = v6 ? *endpoint::parse("[fd77::1]:0") : endpoint::v4(10, 77, 0, 1, 0);
+    base_.destination.set_port(local_of(listener_.get()).port());
+  }
+
+  void send(std::uint32_t sequence, std::uint8_t flags, std::uint32_t acknowledgment = 0) {
+    packet_builder p = base_;
+    p.sequence = sequence;
+    p.flags = flags;
+    p.acknowledgment = acknowledgment;
+    if (flags != syn) p.options.clear();
+    hosts_.client.inside([&] { wire_->send(p.frame()); });
+  }
+  /// The client's SYN; returns what its ACK has to acknowledge, from the answer to this very SYN.
+  std::uint32_t send_syn(std::uint32_t sequence) {
+    send(sequence, syn);
+    for (;;) {
+      const bytes answer =
+          wire_->next(base_.destination.port(), base_.source.port(), static_cast<std::uint8_t>(syn | ack));
+      if (answer.empty()) throw std::runtime_error("no SYN-ACK");
+      const auto r = synfp::syn_record::from_bytes(answer);
+      if (r && r->tcp().acknowledgment() == sequence + 1) return r->tcp().sequence() + 1;
+    }
+  }
+  void send_ack(std::uint32_t sequence, std::uint32_t acknowledgment) {
+    send(sequence + 1, ack, acknowledgment);
+  }
+  /// Waits until the server has taken in what was sent: it answers a SYN to a closed port, behind it in the
+  /// queue, with RST.
+  void settle() {
+    packet_builder p = base_;
+    p.source.set_port(static_cast<std::uint16_t>(50000 + ++settled_));
+    p.destination.set_port(9);
+    hosts_.client.inside([&] { wire_->send(p.frame()); });
+    if (wire_->next(9, p.source.port(), static_cast<std::uint8_t>(rst | ack)).empty())
+      throw std::runtime_error("no RST");
+  }
+  bool accept() {
+    connection_ = accepted(listener_);
+    return static_cast<bool>(connection_);
+  }
+  synfp::syn_lookup find() const {
+    return probe_->find({connection_.get(), peer_of(connection_.get()), local_of(connection_.get())},
+                        now_ns());
+  }
+  /// The answer is the client's SYN, with that proof.
+  void expect_genuine(proof p) const {
+    const auto found = find();
+    ASSERT_TRUE(found) << to_string(found.miss);
+    EXPECT_EQ(found->tcp().sequence(), genuine);
+    EXPECT_EQ(to_string(found.proof), to_string(p));
+  }
+  void expect_miss(miss why) const {
+    const auto found = find();
+    EXPECT_EQ(to_string(found.miss), to_string(why));
+    EXPECT_TRUE(!found || found->tcp().sequence() != forged);
+  }
+  std::uint64_t count(int counter) const {
+    return probe_->records().counters()[static_cast<std::size_t>(counter)];
+  }
+
+ private:
+  using probe_type = synfp::capture::probe<probe_config{.hook = H, .buckets = 16}>;
+  two_hosts hosts_;
+  std::unique_ptr<probe_type> probe_;
+  std::unique_ptr<packet_socket> wire_;
+  fd listener_, connection_;
+  packet_builder base_;
+  int settled_ = 0;
+};
+
+/// Cookies off (0) or always (2), and the family.
+class forged_syn : public testing::TestWithParam<std::tuple<int, bool>> {
+ protected:
+  bool cookies() const { return std::get<0>(GetParam()) == 2; }
+  template <hook H>
+  scene<H> make() const {
+    return scene<H>(std::get<0>(GetParam()), std::get<1>(GetParam()));
+  }
+};
+
+TEST_P(forged_syn, without_a_forgery_the_client_has_its_syn) {
+  auto s = make<hook::reuseport>();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
+}
+
+TEST_P(forged_syn, before_the_handshake_reuseport) {
+  auto s = make<hook::reuseport>();
+  (void)s.send_syn(forged);
+  s.send(forged + 1, rst);  // what a client answers to a SYN-ACK that it did not ask for
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_UNVERIFIED), cookies() ? 1U : 0U);
+}
+
+TEST_P(forged_syn, before_the_handshake_xdp) {
+  auto s = make<hook::xdp>();
+  (void)s.send_syn(forged);
+  s.send(forged + 1, rst);
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+}
+
+TEST_P(forged_syn, during_the_handshake_reuseport) {
+  auto s = make<hook::reuseport>();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.send(forged, syn);
+  s.send(forged + 7, syn);
+  s.settle();
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  // Without cookies the half-open connection takes the forgery; with them the ACK settles it.
+  s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), cookies() ? 2U : 0U);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_VERIFIED), cookies() ? 1U : 0U);
+}
+
+TEST_P(forged_syn, during_the_handshake_xdp) {
+  auto s = make<hook::xdp>();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.send(forged, syn);
+  s.settle();
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+}
+
+TEST_P(forged_syn, after_the_handshake_reuseport) {
+  auto s = make<hook::reuseport>();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.send(forged, syn);
+  s.send(forged + 1, ack, 12345);
+  s.settle();
+  s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U) << "the established connection takes it";
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_UNVERIFIED), 0U);
+}
+
+TEST_P(forged_syn, after_the_handshake_xdp) {
+  auto s = make<hook::xdp>();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::tuple);
+  s.send(forged, syn);
+  s.settle();
+  s.expect_miss(miss::conflict);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+}
+
+// Only with cookies: the listener's program sees every ACK before the cookie is checked, also a forged one
+// that fits a forged SYN.
+class forged_ack : public forged_syn {};
+
+TEST_P(forged_ack, that_fits_a_forged_syn_does_not_verify_it_for_the_client) {
+  auto s = make<hook::reuseport>();
+  s.send(forged, syn);
+  s.send_ack(forged, 4711);
+  s.settle();
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_VERIFIED), 1U) << "it matched the only SYN there was";
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+}
+
+TEST_P(forged_ack, between_the_clients_syn_and_ack_does_not_win) {
+  auto s = make<hook::reuseport>();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.send(forged, syn);
+  s.send_ack(forged, 4711);
+  s.settle();
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_UNVERIFIED), 1U);
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::verified);
+}
+
+std::string name_of(const testing::TestParamInfo<std::tuple<int, bool>>& one) {
+  return std::string(std::get<1>(one.param) ? "v6" : "v4") + "_cookies" +
+         std::to_string(std::get<0>(one.param));
+}
+INSTANTIATE_TEST_SUITE_P(all, forged_syn, testing::Combine(testing::Values(0, 2), testing::Bool()), name_of);
+INSTANTIATE_TEST_SUITE_P(all, forged_ack, testing::Combine(testing::Values(2), testing::Bool()), name_of);
+
+}  // namespace
