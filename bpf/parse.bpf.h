@@ -245,9 +245,9 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   return SYNFP_IS_SYN;
 }
 
-/* Nearly every packet of an interface is TCP without SYN. This knows one in its usual shape (no IP options, no
- * extension headers, no fragment) from a few bytes, so that it leaves before anything is copied. False if it
- * may be a SYN, and for everything that the parser has to judge or to count. */
+/* Nearly every packet of an interface is TCP without SYN. This knows one in its usual shape (no IP options,
+ * no extension headers, no fragment) from a few bytes, so that it leaves before anything is copied. False if
+ * it may be a SYN, and for everything that the parser has to judge or to count. */
 static __always_inline int synfp_no_syn(const struct synfp_source* source, int start, int v6) {
   const synfp_u8* ip = source->data + start;
   const synfp_u8* tcp;
