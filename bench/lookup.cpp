@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <synfp/capture/probe.hpp>
@@ -175,6 +176,19 @@ void read_clock(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(synfp::capture::now_ns());
 }
 
+void read_memory(benchmark::State& state) {
+  struct alignas(64) line {
+    std::uint32_t next;
+  };
+  std::vector<line> lines((8U << 20) / sizeof(line));
+  std::vector<std::uint32_t> order(lines.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::shuffle(order.begin(), order.end(), std::minstd_rand(1));
+  for (std::size_t i = 0; i < order.size(); ++i) lines[order[i]].next = order[(i + 1) % order.size()];
+  std::uint32_t at = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(at = lines[at].next);
+}
+
 /// Keeps every repetition.
 class collector : public benchmark::BenchmarkReporter {
  public:
@@ -226,6 +240,7 @@ int main(int argc, char** argv) {
   add("LRU_HASH hot", [&](benchmark::State& s) { find_in_map(s, f, lru, 1, lru_missed); });
   add("HASH random", [&](benchmark::State& s) { find_in_map(s, f, hash, all, hash_missed); });
   add("HASH hot", [&](benchmark::State& s) { find_in_map(s, f, hash, 1, hash_missed); });
+  add("memory, one dependent load", read_memory);
   add("clock, once per batch", read_clock);
   benchmark::RegisterBenchmark("saved SYN, first read", read_saved_syn)
       ->Repetitions(repetitions)
@@ -257,6 +272,7 @@ int main(int argc, char** argv) {
   report.figure("lookup_random_lru_over_table", row("LRU_HASH random", base_random));
   report.figure("lookup_random_hash_over_table", row("HASH random", base_random));
   report.figure("lookup_random_savedsyn_over_table", row("saved SYN, first read", base_random));
+  row("memory, one dependent load", 0);
   row("table hot", base_hot);
   report.figure("lookup_hot_lru_over_table", row("LRU_HASH hot", base_hot));
   report.figure("lookup_hot_hash_over_table", row("HASH hot", base_hot));
@@ -266,6 +282,7 @@ int main(int argc, char** argv) {
               {"evicted while filling", evicted},
               {"misses", 0}});
   report.figure("lookup_random_table_ns", base_random);
+  report.figure("lookup_memory_load_ns", bench::median(collected.samples.at("memory, one dependent load")));
   report.figure("lookup_clock_ns", bench::median(collected.samples.at("clock, once per batch")));
   report.write(argv[1]);
 }

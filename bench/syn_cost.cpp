@@ -66,9 +66,10 @@ void nonsyn(bench::report& report) {
       {"TCP segment, IPv6", bench::make_frame(true, bench::transport::tcp, bench::flag_ack, 512)},
       {"UDP, IPv4", bench::make_frame(false, bench::transport::udp, 0, 512)}};
   std::vector<variant> variants;
-  for (const auto& [name, packet] : packets) {
-    variants.push_back({"pass " + name, [&packet, pass] { return bench::test_run(pass, packet, 500'000); }});
-    variants.push_back({name, [&packet, real] { return bench::test_run(real, packet, 500'000); }});
+  for (const auto& one : packets) {
+    const frame& packet = one.second;
+    variants.push_back({"pass " + one.first, [&, pass] { return bench::test_run(pass, packet, 500'000); }});
+    variants.push_back({one.first, [&, real] { return bench::test_run(real, packet, 500'000); }});
   }
   const auto before = probe->records().counters();
   const samples measured = interleave(variants, 31);
@@ -248,13 +249,15 @@ void compare(bench::report& report, const std::vector<const char*>& objects) {
   const frame ack = bench::make_frame(false, bench::transport::tcp, bench::flag_ack, 512);
   const frame ack6 = bench::make_frame(true, bench::transport::tcp, bench::flag_ack, 512);
   constexpr std::uint32_t buckets = synfp::probe_config{}.buckets;
-  std::vector<std::unique_ptr<bench::peers>> storing, holding;
+  std::vector<std::unique_ptr<bench::peers>> storing, holding, cached;
   std::vector<variant> variants;
   for (const char* object : objects) {
     storing.push_back(std::make_unique<bench::peers>(
         synfp::probe_config{.hook = synfp::hook::xdp, .buckets = buckets, .hold = {0}}, object));
     holding.push_back(std::make_unique<bench::peers>(
         synfp::probe_config{.hook = synfp::hook::xdp, .buckets = buckets, .hold = {5000}}, object));
+    cached.push_back(std::make_unique<bench::peers>(
+        synfp::probe_config{.hook = synfp::hook::xdp, .buckets = 64, .hold = {0}}, object));
     const auto add = [&](const char* what, const bench::peers& in, const char* program, const frame& packet,
                          std::uint32_t runs) {
       variants.push_back({std::string(what) + object, [=, &packet, fd = in.program(program)] {
@@ -267,6 +270,7 @@ void compare(bench::report& report, const std::vector<const char*>& objects) {
     add("rewrite ", *storing.back(), "bench_rewrite", syn, 100'000);
     add("parse ", *storing.back(), "bench_parse", syn, 100'000);
     add("table ", *storing.back(), "bench_table", syn, 100'000);
+    add("cached ", *cached.back(), "bench_table", syn, 100'000);
     add("hold ", *holding.back(), "bench_table", syn, 100'000);
     bench::test_run(storing.back()->program("bench_table"), syn, 4 * storing.back()->capacity());
   }
@@ -278,6 +282,7 @@ void compare(bench::report& report, const std::vector<const char*>& objects) {
                 {"ACK IPv6", bench::median(bench::minus(of("ack6 "), of("pass ")))},
                 {"parse ns", bench::median(bench::minus(of("parse "), of("rewrite ")))},
                 {"store ns", bench::median(bench::minus(of("table "), of("parse ")))},
+                {"parse + store, 128 KiB", bench::median(bench::minus(of("cached "), of("rewrite ")))},
                 {"parse + store", bench::median(bench::minus(of("table "), of("rewrite ")))},
                 {"parse + held", bench::median(bench::minus(of("hold "), of("rewrite ")))}});
   }

@@ -234,9 +234,10 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   return SYNFP_IS_SYN;
 }
 
-/* Nearly every packet of an interface is TCP without SYN. This knows one in its usual shape (no IP options,
- * no extension headers, no fragment) from a few bytes, so that it leaves before anything is copied. False if
- * it may be a SYN, and for everything that the parser has to judge or to count. */
+/* Nearly every packet of an interface is TCP without SYN. This knows one, and IPv4 that is not TCP, in their
+ * usual shape (no IP options, no extension headers, no fragment) from a few bytes, so that it leaves before
+ * anything is copied. False if it may be a SYN, and for everything that the parser has to judge or to count.
+ */
 static __always_inline int synfp_no_syn(const struct synfp_source* source, int start, int v6) {
   const synfp_u8* ip = source->data + start;
   const synfp_u8* tcp;
@@ -246,7 +247,8 @@ static __always_inline int synfp_no_syn(const struct synfp_source* source, int s
     if (tcp + 20 > source->end || ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP) return 0;
   } else {
     tcp = ip + 20;
-    if (tcp + 20 > source->end || ip[0] != 0x45 || ip[9] != IPPROTO_TCP) return 0;
+    if (tcp + 20 > source->end || ip[0] != 0x45) return 0;
+    if (ip[9] != IPPROTO_TCP) return 1;
     if (*(const synfp_u16*)(ip + 6) & __builtin_bswap16(0x3fff)) return 0;
   }
   return (tcp[13] & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) != SYNFP_TCP_SYN;

@@ -1,6 +1,8 @@
 # How the project's own programs are compiled. Users of the library get none of this.
 add_library(synfp_own INTERFACE)
 target_link_libraries(synfp_own INTERFACE synfp::synfp)
+# A program that includes no io/ header does not load liburing.
+target_link_options(synfp_own INTERFACE -Wl,--as-needed)
 target_compile_options(synfp_own INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
                        $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
 if(SYNFP_SANITIZE)

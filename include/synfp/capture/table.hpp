@@ -176,34 +176,9 @@ class table {
   /// matched in one consistent snapshot, no write to its bucket was lost since, no other SYN contradicts it,
   /// and it is younger than max_age.
   syn_lookup find(const synfp_key& key, std::uint64_t now) const noexcept {
-    const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
-    const synfp_bucket& bucket = buckets_[synfp_bucket_of(hash, meta_.buckets - 1)];
-    const synfp_u32 tag = synfp_tag_of(hash);
-    const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
-    for (int attempt = 0; attempt < attempts; ++attempt) {
-      const synfp_u32 sequence = __atomic_load_n(&bucket.sequence, __ATOMIC_ACQUIRE);
-      if ((sequence & 1) != 0) {
-        pause();
-        continue;
-      }
-      synfp_slot slot;
-      bool found = false;
-      for (const auto& candidate : bucket.tag) {
-        if (detail::load_payload(candidate) != tag) continue;
-        copy(bucket.slot[&candidate - bucket.tag], slot);
-        if (!same_key(slot, key)) continue;  // another key of the same tag, or torn: the check below tells
-        found = true;
-        break;
-      }
-      const miss absent = found ? miss::none : why_absent(bucket, kernel_now);
-      const synfp_u32 lost = detail::load_payload(bucket.lost);
-      detail::payload_fence();
-      if (__atomic_load_n(&bucket.sequence, __ATOMIC_RELAXED) != sequence) continue;
-      if (!found) return syn_lookup::missed(absent == miss::not_captured ? watch_silence() : absent);
-      if (slot.lost != lost) return syn_lookup::missed(miss::busy);
-      return judge(slot, kernel_now);
-    }
-    return syn_lookup::missed(miss::busy);
+    syn_lookup answer;  // filled in place: it is copied nowhere
+    answer.miss = look_up(key, now, answer);
+    return answer;
   }
 
   /// As a source: the table of a probe that someone else attached.
@@ -244,6 +219,37 @@ class table {
 
   static setup_error refuse(std::string why) { return {errc::incompatible, 0, std::move(why)}; }
 
+  miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer) const noexcept {
+    const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
+    const synfp_bucket& bucket = buckets_[synfp_bucket_of(hash, meta_.buckets - 1)];
+    const synfp_u32 tag = synfp_tag_of(hash);
+    const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+      const synfp_u32 sequence = __atomic_load_n(&bucket.sequence, __ATOMIC_ACQUIRE);
+      if ((sequence & 1) != 0) {
+        pause();
+        continue;
+      }
+      synfp_slot slot;
+      bool found = false;
+      for (const auto& candidate : bucket.tag) {
+        if (detail::load_payload(candidate) != tag) continue;
+        copy(bucket.slot[&candidate - bucket.tag], slot);
+        if (!same_key(slot, key)) continue;  // another key of the same tag, or torn: the check below tells
+        found = true;
+        break;
+      }
+      const miss absent = found ? miss::none : why_absent(bucket, kernel_now);
+      const synfp_u32 lost = detail::load_payload(bucket.lost);
+      detail::payload_fence();
+      if (__atomic_load_n(&bucket.sequence, __ATOMIC_RELAXED) != sequence) continue;
+      if (!found) return absent == miss::not_captured ? watch_silence() : absent;
+      if (slot.lost != lost) return miss::busy;
+      return judge(slot, kernel_now, answer);
+    }
+    return miss::busy;
+  }
+
   static void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -254,11 +260,13 @@ class table {
 
   static void copy(const synfp_slot& from, synfp_slot& to) noexcept {
     constexpr std::size_t words = sizeof(synfp_slot) / sizeof(synfp_u64);
-    synfp_u64 buffer[words];
+    auto* target = reinterpret_cast<unsigned char*>(&to);
     // Shared memory made of 8-byte words; atomic_ref does not take const before C++26.
     const auto* source = reinterpret_cast<const synfp_u64*>(&from);
-    for (std::size_t i = 0; i < words; ++i) buffer[i] = __atomic_load_n(source + i, detail::payload_order);
-    std::memcpy(&to, buffer, sizeof to);
+    for (std::size_t i = 0; i < words; ++i) {
+      const synfp_u64 word = __atomic_load_n(source + i, detail::payload_order);
+      std::memcpy(target + i * sizeof word, &word, sizeof word);
+    }
   }
 
   bool same_key(const synfp_slot& slot, const synfp_key& key) const noexcept {
@@ -301,23 +309,21 @@ class table {
     return watch_->misses.load(std::memory_order_relaxed) < silence ? miss::not_captured : miss::displaced;
   }
 
-  syn_lookup judge(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
+  miss judge(const synfp_slot& slot, std::uint64_t kernel_now, syn_lookup& found) const noexcept {
     const auto age = static_cast<std::int64_t>(kernel_now - slot.time);
-    if (age < 0 || static_cast<std::uint64_t>(age) > meta_.max_age_ns) return syn_lookup::missed(miss::stale);
+    if (age < 0 || static_cast<std::uint64_t>(age) > meta_.max_age_ns) return miss::stale;
     const bool verified = (slot.flags & SYNFP_VERIFIED) != 0;
-    if ((slot.flags & SYNFP_CONFLICT) != 0 && !verified) return syn_lookup::missed(miss::conflict);
+    if ((slot.flags & SYNFP_CONFLICT) != 0 && !verified) return miss::conflict;
 
     const unsigned tcp_length = (slot.tcp[12] >> 4) * 4U;
     const unsigned offset = slot.tcp_offset * 4U;
     const unsigned fixed = slot.ip[0] >> 4 == 4 ? 20 : 40;
     const unsigned kept = (slot.flags & SYNFP_TRUNCATED) != 0 ? fixed : offset;
-    if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return syn_lookup::missed(miss::truncated);
-    const auto record =
-        syn_record::from_parts(std::span(slot.ip).first(kept), std::span(slot.tcp).first(tcp_length), offset);
-    if (!record) return syn_lookup::missed(miss::truncated);
+    if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return miss::truncated;
+    if (!found.record.assign_parts(std::span(slot.ip).first(kept), std::span(slot.tcp).first(tcp_length),
+                                   offset))
+      return miss::truncated;
 
-    syn_lookup found;
-    found.record = *record;
     syn_record::arrival arrival;
     arrival.time_ns = slot.time + static_cast<std::uint64_t>(clock_offset_);
     arrival.ifindex = slot.ifindex;
@@ -327,9 +333,8 @@ class table {
     found.record.set_arrived(arrival);
     found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
     found.proof = verified ? proof::verified : proof::tuple;
-    found.miss = miss::none;
     found.age_ns = static_cast<std::uint64_t>(age);
-    return found;
+    return miss::none;
   }
 
   synfp_meta meta_{};
