@@ -51,7 +51,7 @@ struct source {
 
 TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  const auto found = first_of(a, b).find({}, 0);
+  const auto found = first_of(a, b).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 0);
@@ -59,7 +59,7 @@ TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
 
 TEST(first_of, a_miss_asks_the_next) {
   source a = source::missing(miss::conflict), b = source::with(proof::exact, 2);
-  const auto found = first_of(a, b).find({}, 0);
+  const auto found = first_of(a, b).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 2U);
   EXPECT_EQ(found.proof, proof::exact);
@@ -68,19 +68,19 @@ TEST(first_of, a_miss_asks_the_next) {
 TEST(first_of, a_miss_of_all_carries_the_first_reason) {
   source a = source::missing(miss::stale), b = source::missing(miss::cookie),
          c = source::missing(miss::no_probe);
-  EXPECT_EQ(first_of(a, b, c).find({}, 0).miss, miss::stale);
+  EXPECT_EQ(first_of(a, b, c).take({}, 0).miss, miss::stale);
   EXPECT_EQ(a.asked + b.asked + c.asked, 3);
-  EXPECT_EQ(first_of(trust::strict, b, a).find({}, 0).miss, miss::cookie);
+  EXPECT_EQ(first_of(trust::strict, b, a).take({}, 0).miss, miss::cookie);
 }
 
 TEST(first_of, strict_prefers_a_better_proof) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  auto found = first_of(trust::strict, a, b).find({}, 0);
+  auto found = first_of(trust::strict, a, b).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 2U);
   a.answer.proof = proof::verified;
   b.asked = 0;
-  found = first_of(trust::strict, a, b).find({}, 0);
+  found = first_of(trust::strict, a, b).take({}, 0);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 0) << "verified is better than tuple: no need to ask";
 }
@@ -88,7 +88,7 @@ TEST(first_of, strict_prefers_a_better_proof) {
 TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
   source a = source::with(proof::tuple, 1), b = source::missing(miss::cookie),
          c = source::with(proof::tuple, 3);
-  const auto found = first_of(trust::strict, a, b, c).find({}, 0);
+  const auto found = first_of(trust::strict, a, b, c).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 1);
@@ -98,7 +98,7 @@ TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
 TEST(first_of, strict_takes_a_late_record_after_misses) {
   source a = source::missing(miss::busy), b = source::with(proof::tuple, 2),
          c = source::with(proof::verified, 3);
-  EXPECT_EQ(first_of(trust::strict, a, b, c).find({}, 0)->tcp().sequence(), 3U);
+  EXPECT_EQ(first_of(trust::strict, a, b, c).take({}, 0)->tcp().sequence(), 3U);
 }
 
 TEST(first_of, prepares_all_in_order_and_stops_at_a_failure) {
@@ -120,19 +120,19 @@ TEST(first_of, is_a_source_itself) {
          c = source::with(proof::exact, 3);
   first_of inner(a, b);
   static_assert(synfp::capture::source<decltype(inner)>);
-  EXPECT_TRUE(first_of(inner, c).find({}, 0));
+  EXPECT_TRUE(first_of(inner, c).take({}, 0));
 }
 
 TEST(fixed, gives_what_it_was_made_with) {
   const auto record = *synfp::syn_record::from_bytes(synfp_test::packet_builder().ip());
-  const auto found = fixed(record).find({}, 0);
+  const auto found = fixed(record).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.proof, proof::exact);
   EXPECT_EQ(found.source, synfp::capture_source::fixed);
   EXPECT_EQ(found->tcp().sequence(), 1000U);
-  EXPECT_EQ(fixed(miss::stale).find({}, 0).miss, miss::stale);
+  EXPECT_EQ(fixed(miss::stale).take({}, 0).miss, miss::stale);
 }
 
-TEST(none, misses_with_no_probe) { EXPECT_EQ(synfp::capture::none{}.find({}, 0).miss, miss::no_probe); }
+TEST(none, misses_with_no_probe) { EXPECT_EQ(synfp::capture::none{}.take({}, 0).miss, miss::no_probe); }
 
 }  // namespace

@@ -28,11 +28,11 @@ requires(sizeof...(Sources) >= 2) class first_of {
     return done;
   }
 
-  syn_lookup find(const connection& c, std::uint64_t now) const noexcept {
+  syn_lookup take(const connection& c, std::uint64_t now) const noexcept {
     syn_lookup best;
     bool any = false;
     const auto ask = [&](const auto& s) {
-      const syn_lookup answer = s.find(c, now);
+      const syn_lookup answer = s.take(c, now);
       if (!any || (answer && (!best || answer.proof > best.proof))) best = answer;
       any = true;
       return best && (trust_ == trust::tuple || best.proof > proof::tuple);

@@ -140,6 +140,8 @@ inline setup_error load_failure(hook where, int number, const std::vector<char>&
         "the kernel refuses bpf() although the capabilities are there; a seccomp filter (container) or "
         "lockdown "
         "forbids it: allow the bpf system call";
+  } else if (number == EMFILE || number == ENFILE) {
+    text += "too many open files; raise the limit: ulimit -n";
   } else if (number == ENOMEM) {
     text += "out of memory; use fewer buckets, or raise the memory limit of this cgroup";
   } else if (number == ENOSYS) {
@@ -337,7 +339,9 @@ class probe {
                            std::strerror(number) + "); " + advice};
   }
 
+  /// See table::find() and table::take().
   syn_lookup find(const connection& c, std::uint64_t now) const noexcept { return records_->find(c, now); }
+  syn_lookup take(const connection& c, std::uint64_t now) const noexcept { return records_->take(c, now); }
 
   /// The table, for lookups by key and for its counters.
   const table& records() const noexcept { return *records_; }
@@ -361,7 +365,7 @@ class probe {
     m.max_age_ns = C.max_age.ns();
     m.conflict_ns = C.conflict_window.ns();
     m.buckets = C.buckets;
-    m.hold = static_cast<synfp_u32>(C.hold.ns() >> SYNFP_TIME_SHIFT);
+    m.hold = static_cast<synfp_u32>((C.hold.ns() + (1U << SYNFP_TIME_SHIFT) - 1) >> SYNFP_TIME_SHIFT);
     m.families = static_cast<synfp_u8>(C.families);
     const auto use = [&m](std::span<const std::uint16_t> ports) {
       for (const std::uint16_t port : ports) m.port[m.ports++] = synfp_net16(port, SYNFP_LITTLE);

@@ -31,7 +31,7 @@ class saved_syn {
                            "); use a plain TCP socket, MPTCP has no saved SYN"};
   }
 
-  syn_lookup find(const connection& c, std::uint64_t) const noexcept {
+  syn_lookup take(const connection& c, std::uint64_t) const noexcept {
     // Room for extension headers: from_bytes() keeps what a record can hold.
     std::array<std::uint8_t, 512> bytes;
     socklen_t length = bytes.size();

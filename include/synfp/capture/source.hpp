@@ -44,7 +44,7 @@ concept source = requires(S& s, const S& cs, const connection& c, int fd, bool f
 /// The source for a server that wants no SYN: every lookup misses with no_probe.
 struct none {
   setup_result<void> prepare(int, bool) { return {}; }
-  syn_lookup find(const connection&, std::uint64_t) const noexcept {
+  syn_lookup take(const connection&, std::uint64_t) const noexcept {
     return syn_lookup::missed(miss::no_probe);
   }
 };

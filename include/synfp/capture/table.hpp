@@ -89,7 +89,13 @@ class mapping {
 };
 
 /// What this process adds to CLOCK_MONOTONIC of the initial time namespace, ns (time_namespaces(7)).
+/// The file speaks of the namespace of children to come; after unshare() and before fork() that is not ours.
 inline std::int64_t time_namespace_offset() noexcept {
+  struct stat own {};
+  struct stat children {};
+  if (::stat("/proc/self/ns/time", &own) == 0 && ::stat("/proc/self/ns/time_for_children", &children) == 0 &&
+      own.st_ino != children.st_ino)
+    return 0;
   const int fd = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;  // the kernel has no time namespaces
   char text[256];
@@ -160,6 +166,7 @@ class table {
     t.counts_ = static_cast<const synfp_counters*>(t.counts_map_.data());
     t.clock_offset_ = detail::time_namespace_offset();
     t.watch_ = std::make_unique<watch>();
+    t.given_ = std::make_unique<std::atomic<std::uint64_t>[]>(std::size_t{t.meta_.buckets} * SYNFP_WAYS);
     return t;
   }
 
@@ -177,14 +184,30 @@ class table {
   /// and it is younger than max_age.
   syn_lookup find(const synfp_key& key, std::uint64_t now) const noexcept {
     syn_lookup answer;  // filled in place: it is copied nowhere
-    answer.miss = look_up(key, now, answer);
+    std::size_t slot = 0;
+    answer.miss = look_up(key, now, answer, slot);
+    return answer;
+  }
+
+  syn_lookup find(const connection& c, std::uint64_t now) const noexcept {
+    return find(key_of(c.peer, c.local), now);
+  }
+
+  /// find() for the connection that was just accepted: a SYN opens one connection, so a record that this object has
+  /// given to one before is not given to another. Without it, an earlier connection's record would be believed for a
+  /// later one from the same port whose own SYN was not captured.
+  syn_lookup take(const connection& c, std::uint64_t now) const noexcept {
+    syn_lookup answer;
+    std::size_t slot = 0;
+    answer.miss = look_up(key_of(c.peer, c.local), now, answer, slot);
+    if (answer.miss != miss::none) return answer;
+    const tcp_view tcp = answer->tcp();
+    const auto identity = std::uint64_t{tcp.sequence()} << 32 | std::uint32_t{tcp.source_port()} << 16 | 1;
+    if (given_[slot].exchange(identity, std::memory_order_relaxed) == identity) return syn_lookup::missed(miss::given);
     return answer;
   }
 
   /// As a source: the table of a probe that someone else attached.
-  syn_lookup find(const connection& c, std::uint64_t now) const noexcept {
-    return find(key_of(c.peer, c.local), now);
-  }
   setup_result<void> prepare(int, bool) { return {}; }
 
   /// True while connections arrive and the probe does not run: another program took its place on the listen
@@ -219,9 +242,11 @@ class table {
 
   static setup_error refuse(std::string why) { return {errc::incompatible, 0, std::move(why)}; }
 
-  miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer) const noexcept {
+  /// `place`: the number of the record's slot in the table.
+  miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer, std::size_t& place) const noexcept {
     const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
-    const synfp_bucket& bucket = buckets_[synfp_bucket_of(hash, meta_.buckets - 1)];
+    const synfp_u32 index = synfp_bucket_of(hash, meta_.buckets - 1);
+    const synfp_bucket& bucket = buckets_[index];
     const synfp_u32 tag = synfp_tag_of(hash);
     const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
     for (int attempt = 0; attempt < attempts; ++attempt) {
@@ -232,11 +257,12 @@ class table {
       }
       synfp_slot slot;
       bool found = false;
-      for (const auto& candidate : bucket.tag) {
-        if (detail::load_payload(candidate) != tag) continue;
-        copy(bucket.slot[&candidate - bucket.tag], slot);
+      for (std::size_t way = 0; way < SYNFP_WAYS; ++way) {
+        if (detail::load_payload(bucket.tag[way]) != tag) continue;
+        copy(bucket.slot[way], slot);
         if (!same_key(slot, key)) continue;  // another key of the same tag, or torn: the check below tells
         found = true;
+        place = std::size_t{index} * SYNFP_WAYS + way;
         break;
       }
       const miss absent = found ? miss::none : why_absent(bucket, kernel_now);
@@ -344,6 +370,9 @@ class table {
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
   std::unique_ptr<watch> watch_;
+  /// Per slot: sequence number and port of the record that take() gave last. A mark here and not in the table, which is
+  /// read-only, so that processes which share a table do not see each other's.
+  std::unique_ptr<std::atomic<std::uint64_t>[]> given_;
 };
 static_assert(source<table>);
 

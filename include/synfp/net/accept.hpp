@@ -38,7 +38,7 @@ class syn_lookups final : public batch_handler {
   explicit syn_lookups(Source& source) noexcept : source_(&source) {}
   void on_batch(std::span<accepted_socket> batch) override {
     const std::uint64_t now = capture::now_ns();
-    for (accepted_socket& a : batch) a.syn = source_->find({a.fd, a.peer, a.local}, now);
+    for (accepted_socket& a : batch) a.syn = source_->take({a.fd, a.peer, a.local}, now);
   }
 
  private:
