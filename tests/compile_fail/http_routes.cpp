@@ -28,7 +28,8 @@ int main() {
   const http::routes bad{http::get<"/">([](int) { return http::text(""); })};
   (void)bad;
 #elif SYNFP_MUST_FAIL == 3
-  const http::routes bad{http::get<"/">([n = 0](const http::request&) mutable { return http::status(200 + ++n); })};
+  const http::routes bad{
+      http::get<"/">([n = 0](const http::request&) mutable { return http::status(200 + ++n); })};
   (void)bad;
 #elif SYNFP_MUST_FAIL == 4
   const http::routes bad{http::get<"/">([](const http::request&) { return "text"; })};

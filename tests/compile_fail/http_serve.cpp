@@ -13,7 +13,8 @@ http::response handler(const http::request&) { return http::text("x"); }
 synfp::task<> serve_one(synfp::net::accepted a) {
   static const http::routes routes{http::get<"/">(handler)};
 #ifdef SYNFP_MUST_FAIL
-  return http::serve(std::move(a), http::routes{http::get<"/">(handler)});  // gone before the coroutine starts
+  return http::serve(std::move(a),
+                     http::routes{http::get<"/">(handler)});  // gone before the coroutine starts
 #else
   return http::serve(std::move(a), routes);
 #endif

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: MIT
-// A user's program: what it takes to consume synfp, in each of the ways that the documentation names.
-#include <synfp/endpoint.hpp>
-#include <synfp/setup_error.hpp>
-
-#if __has_include(<synfp/synfp.hpp>)
-#include <synfp/synfp.hpp>
-#endif
+// A user's program: what it takes to consume synfp, in each of the ways that the documentation names. Without
+// the probe it must neither find nor need libbpf.
 #ifdef CONSUMER_USES_PROBE
-#if __has_include(<synfp/capture/probe.hpp>)
-#include <synfp/capture/probe.hpp>
+#include <synfp/synfp.hpp>
 #else
-#include <bpf/libbpf.h>
-#endif
+#include <synfp/capture/saved_syn.hpp>
+#include <synfp/http/routes.hpp>
+#include <synfp/http/serve.hpp>
+#include <synfp/net/server.hpp>
 #endif
 
 #include <cstdio>
 
 int main() {
-  const auto endpoint = synfp::endpoint::parse("[2001:db8::1]:80");
-  if (!endpoint || endpoint->port() != 80) return 1;
 #ifdef CONSUMER_USES_PROBE
-  libbpf_set_print(nullptr);
+  auto source = synfp::capture::probe<>::open();
+  if (!source) {  // without privileges it says so
+    std::puts(source.error().message.empty() ? "broken" : "consumed");
+    return 0;
+  }
+  auto server = synfp::net::server::open({*synfp::endpoint::parse("127.0.0.1:0")}, *source);
+#else
+  synfp::capture::saved_syn source;
+  auto server = synfp::net::server::open({*synfp::endpoint::parse("127.0.0.1:0")}, source);
 #endif
-  std::puts(endpoint->text().view() == "[2001:db8::1]:80" ? "consumed" : "broken");
+  std::puts(server && server->local()[0].port() != 0 ? "consumed" : "broken");
   return 0;
 }

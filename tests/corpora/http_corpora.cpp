@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Recorded requests of other projects' test suites. They are not part of this repository: compiled only where the
-// directory SYNFP_CORPORA exists.
+// Recorded requests of other projects' test suites. They are not part of this repository: compiled only where
+// the directory SYNFP_CORPORA exists.
 #include <gtest/gtest.h>
 
 #include <fstream>

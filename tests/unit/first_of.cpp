@@ -29,7 +29,7 @@ struct source {
     if (fails) return synfp::setup_error{synfp::errc::invalid, 0, "no"};
     return {};
   }
-  syn_lookup find(const connection&, std::uint64_t) const noexcept {
+  syn_lookup take(const connection&, std::uint64_t) const noexcept {
     ++asked;
     return answer;
   }

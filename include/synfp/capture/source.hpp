@@ -28,16 +28,16 @@ inline std::uint64_t now_ns() noexcept {
 }
 
 /// A source of SYN records. It must outlive the listeners that use it.
-///   prepare(fd, first): once per listening socket, in order, between bind() and listen(); `first` for the
-///   first of a
-///                       listen group. Not thread-safe.
-///   find(c, now):       the SYN that opened `c`; thread-safe, does not block, does not allocate. `now`:
-///   now_ns(),
-///                       taken after the connection was accepted.
+/// - prepare(fd, first): once per listening socket, in order, between bind() and listen(); `first` for the
+/// first
+///   of a listen group. Not thread-safe.
+/// - take(c, now): the SYN that opened `c`, once per connection. Thread-safe, does not block, does not
+/// allocate.
+///   `now`: now_ns(), read after the connection was accepted.
 template <class S>
 concept source = requires(S& s, const S& cs, const connection& c, int fd, bool first, std::uint64_t now) {
   { s.prepare(fd, first) } -> std::same_as<setup_result<void>>;
-  { cs.find(c, now) }
+  { cs.take(c, now) }
   noexcept->std::same_as<syn_lookup>;
 };
 

@@ -193,9 +193,9 @@ class table {
     return find(key_of(c.peer, c.local), now);
   }
 
-  /// find() for the connection that was just accepted: a SYN opens one connection, so a record that this object has
-  /// given to one before is not given to another. Without it, an earlier connection's record would be believed for a
-  /// later one from the same port whose own SYN was not captured.
+  /// find() for the connection that was just accepted: a SYN opens one connection, so a record that this
+  /// object has given to one before is not given to another. Without it, an earlier connection's record would
+  /// be believed for a later one from the same port whose own SYN was not captured.
   syn_lookup take(const connection& c, std::uint64_t now) const noexcept {
     syn_lookup answer;
     std::size_t slot = 0;
@@ -203,7 +203,8 @@ class table {
     if (answer.miss != miss::none) return answer;
     const tcp_view tcp = answer->tcp();
     const auto identity = std::uint64_t{tcp.sequence()} << 32 | std::uint32_t{tcp.source_port()} << 16 | 1;
-    if (given_[slot].exchange(identity, std::memory_order_relaxed) == identity) return syn_lookup::missed(miss::given);
+    if (given_[slot].exchange(identity, std::memory_order_relaxed) == identity)
+      return syn_lookup::missed(miss::given);
     return answer;
   }
 
@@ -243,7 +244,8 @@ class table {
   static setup_error refuse(std::string why) { return {errc::incompatible, 0, std::move(why)}; }
 
   /// `place`: the number of the record's slot in the table.
-  miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer, std::size_t& place) const noexcept {
+  miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer,
+               std::size_t& place) const noexcept {
     const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
     const synfp_u32 index = synfp_bucket_of(hash, meta_.buckets - 1);
     const synfp_bucket& bucket = buckets_[index];
@@ -370,8 +372,8 @@ class table {
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
   std::unique_ptr<watch> watch_;
-  /// Per slot: sequence number and port of the record that take() gave last. A mark here and not in the table, which is
-  /// read-only, so that processes which share a table do not see each other's.
+  /// Per slot: sequence number and port of the record that take() gave last. A mark here and not in the
+  /// table, which is read-only, so that processes which share a table do not see each other's.
   std::unique_ptr<std::atomic<std::uint64_t>[]> given_;
 };
 static_assert(source<table>);

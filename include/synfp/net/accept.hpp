@@ -19,7 +19,7 @@ struct accepted_socket {
   int fd = -1;
   endpoint peer;
   endpoint local;
-  syn_lookup syn;
+  syn_lookup syn{};
 };
 
 /// Sees every turn's new connections once, all together, before any coroutine resumes. On the ring's thread.
