@@ -160,7 +160,7 @@ void stress(std::uint32_t buckets, std::uint64_t duration) {
   EXPECT_EQ(torn.load(), 0U);
   EXPECT_EQ(older.load(), 0U);
   EXPECT_EQ(future.load(), 0U);
-  EXPECT_GT(hits.load(), 100'000U);
+  EXPECT_GT(hits.load(), 10'000U);
   EXPECT_GT(c[synfp::SYNFP_COUNT_BUSY], 0U) << "no write was lost: nothing was tried";
 }
 
