@@ -223,24 +223,52 @@ class OverLoopback(unittest.TestCase):
                 sock.close()
         self.assertEqual(server.stop(), 0)
 
-    def test_no_bpf_call_after_start(self):
+    def traced(self, load):
+        """System calls by name while `load` ran: from the start line on, until the first signal."""
         with tempfile.NamedTemporaryFile() as trace:
-            server = Server("-f", "-o", trace.name, "-e", "trace=bpf,write", ECHO, "--listen", f"127.0.0.1:{PORT}",
-                            inside=self.space, program="strace")
+            server = Server("-f", "-o", trace.name, ECHO, "--listen", f"127.0.0.1:{PORT}", inside=self.space,
+                            program="strace")
             with self.space:
-                for _ in range(50):
-                    answer, me = ask("127.0.0.1")
-                    self.check_own(answer, me)
-                    self.assertEqual(answer["capture"]["source"], "reuseport")
-            server.process.send_signal(signal.SIGTERM)  # strace passes it on
-            child = sh(f"pgrep -P {server.process.pid} -x echo_server || pgrep -P {server.process.pid} strace").split()
-            for pid in child:
+                load()
+            for pid in sh(f"pgrep -P {server.process.pid} -x echo_server").split():
                 os.kill(int(pid), signal.SIGTERM)
             server.stop()
             lines = pathlib.Path(trace.name).read_text().splitlines()
         started = next(i for i, line in enumerate(lines) if "listening on" in line)
+        ended = next(i for i, line in enumerate(lines) if "SIGTERM" in line and i > started)
         self.assertTrue(any("bpf(BPF_PROG_LOAD" in line for line in lines[:started]))
-        self.assertEqual([line for line in lines[started:] if "bpf(" in line], [])
+        names = (re.match(r"\d+ +(\w+)\(", line) for line in lines[started + 1:ended])
+        return collections.Counter(m.group(1) for m in names if m)
+
+    def test_system_calls_under_load(self):
+        def connections():
+            for _ in range(200):
+                answer, me = ask("127.0.0.1")
+                self.check_own(answer, me)
+                self.assertEqual(answer["capture"]["source"], "reuseport")
+
+        def requests():
+            with socket.create_connection(("127.0.0.1", PORT), timeout=10) as sock:
+                for _ in range(1000):
+                    exchange(sock)
+
+        def crowd():
+            socks = [socket.create_connection(("127.0.0.1", PORT), timeout=10) for _ in range(64)]
+            for _ in range(50):
+                for sock in socks:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                for sock in socks:
+                    response(sock)
+            for sock in socks:
+                sock.close()
+
+        for what, load, n in (("connection with one request", connections, 200),
+                              ("request on one connection", requests, 1000), ("request on 64 connections", crowd, 3200)):
+            calls = self.traced(load)
+            print(f"system calls per {what}: {sum(calls.values()) / n:.2f}",
+                  {name: round(count / n, 3) for name, count in calls.most_common()})
+            self.assertEqual(calls["bpf"], 0)
+            self.assertLess(sum(calls.values()) / n, 8 if load is connections else 2.5)
 
     def test_the_epoll_server_needs_only_capture(self):
         with Server(f"127.0.0.1:{PORT}", inside=self.space, program=EPOLL), self.space:
