@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 // The ways to keep a SYN, side by side, for bench/syn_cost.cpp. Every program but bench_pass begins with the
 // same prologue, which gives the frame another peer: BPF_PROG_TEST_RUN repeats one frame, and a store of the
-// same key again and again would measure the L1 cache. The parser, the key, the value (a slot of 128 bytes)
-// and the clock are the project's own; only the store differs:
+// same key again and again would measure the L1 cache. The parser with its clock, the key and the value (a
+// slot of 128 bytes) are the project's own; only the store differs:
 //   bench_pass      nothing at all, what an XDP hook costs
 //   bench_rewrite   the prologue
-//   bench_parse     and the parser, its result discarded: what all of the following share
-//   bench_clock     and the clock
-//   bench_table     the bucket table: the same calls as synfp_xdp
-//   bench_probe     synfp_xdp, without the prologue
-//   bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design
-//   bench_hash      BPF_MAP_TYPE_HASH, preallocated
+//   bench_parse     and the parser, which reads the clock, its result discarded: what all of the following
+//   share bench_table     the bucket table: the same calls as synfp_xdp bench_probe     synfp_xdp, without
+//   the prologue bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design bench_hash
+//   BPF_MAP_TYPE_HASH, preallocated
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -66,7 +64,6 @@ static __always_inline struct synfp_key bench_key(const struct synfp_slot* slot)
 static __always_inline void bench_update(void* map, struct synfp_parsed* parsed) {
   struct synfp_key key = bench_key(&parsed->slot);
 
-  parsed->slot.time = bpf_ktime_get_ns();
   if (bpf_map_update_elem(map, &key, &parsed->slot, BPF_ANY) == 0) {
     ++bench_state.stored;
   } else {
@@ -92,17 +89,6 @@ int bench_parse(struct xdp_md* ctx) {
 
   bench_rewrite_peer(ctx);
   if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  BENCH_USE(&parsed);
-  return XDP_PASS;
-}
-
-SEC("xdp")
-int bench_clock(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
-
-  bench_rewrite_peer(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  parsed.slot.time = bpf_ktime_get_ns();
   BENCH_USE(&parsed);
   return XDP_PASS;
 }

@@ -5,12 +5,12 @@
 // passes. Figure nonsyn_extra_ns: an IPv4 TCP segment with data.
 //
 // SYNs: every run has another peer (bench/peers.bpf.c says how and why), so that buckets and hash chains are
-// as cold as in a flood. The cost of a store is what a variant takes above the same parser whose result is
-// discarded; the clock is part of it, in all variants. Figures syn_store_*_over_*: at the default 8 MiB, with
-// hold 0: every SYN is really stored. With the default hold most SYNs of such a flood are refused after a
-// look at the bucket's head; that is a row of its own and in no figure. HASH is measured while it fills;
-// full, it refuses every new key for ever, a row as well. (At 128 MiB a round takes longer than the default
-// hold: there the holding table stores, as "stored %" says.)
+// as cold as in a flood. The cost of a store is what a variant takes above the same parser, which reads the
+// clock, and whose result is discarded. Figures syn_store_*_over_*: at the default 8 MiB, with hold 0: every
+// SYN is really stored. With the default hold most SYNs of such a flood are refused after a look at the
+// bucket's head; that is a row of its own and in no figure. HASH is measured while it fills; full, it refuses
+// every new key for ever, a row as well. (At 128 MiB a round takes longer than the default hold: there the
+// holding table stores, as "stored %" says.)
 //
 // Variants take turns in every round, in random order; medians over rounds, of differences within a round.
 // Checked: every run counted, the last keys found in the maps.
@@ -172,7 +172,6 @@ void store(bench::report& report, std::uint32_t buckets, int rounds) {
       {"pass", [&] { return program("bench_pass", runs); }},
       {"rewrite", [&] { return program("bench_rewrite", runs); }},
       {"parse", [&] { return program("bench_parse", runs); }},
-      {"clock", [&] { return program("bench_clock", runs); }},
       {"table",
        [&] {
          double ns = 0;
@@ -231,7 +230,6 @@ void store(bench::report& report, std::uint32_t buckets, int rounds) {
   show("XDP_PASS", measured, "pass", 0);
   show("another peer per run", measured, "rewrite", 0);
   show("+ parse", measured, "parse", 0);
-  show("+ clock", measured, "clock", 0);
   const double table = show("table, hold 0", measured, "table", 100);
   show("table, default hold", measured, "holding", 100 * bench::median(kept));
   const double lru = show("LRU_HASH", measured, "lru", 100);

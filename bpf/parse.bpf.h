@@ -146,14 +146,17 @@ static __always_inline synfp_s64 synfp_skip_extensions(const struct synfp_source
   return -SYNFP_COUNT_EXTENSIONS;
 }
 
-/* Zeroes a slot in a way that the verifier takes for unknown bytes. Bytes it knows to be zero make a state of
- * their own for every length of header that is copied over them, and 6.1 then runs into its limit. */
-static __always_inline void synfp_clear(struct synfp_slot* slot) {
-  synfp_u64 zero = bpf_ktime_get_ns();
+/* An empty record of now. It is zeroed in a way that the verifier takes for unknown bytes: bytes it knows to
+ * be zero make a state of their own for every length of header that is copied over them, and 6.1 then runs
+ * into its limit. */
+static __always_inline void synfp_begin(struct synfp_slot* slot) {
+  synfp_u64 now = bpf_ktime_get_ns();
+  synfp_u64 zero = now;
 
   asm volatile("%0 ^= %0" : "+r"(zero));
 #pragma unroll
-  for (int i = 0; i < (int)(sizeof *slot / 8); ++i) ((volatile synfp_u64*)slot)[i] = zero;
+  for (int i = 1; i < (int)(sizeof *slot / 8); ++i) ((volatile synfp_u64*)slot)[i] = zero;
+  slot->time = now;
 }
 
 static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
@@ -217,7 +220,7 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   header = ((synfp_u64)tcp[12] >> 4) * 4;
   if (header < 20 || offset + header > length) return -SYNFP_COUNT_BAD_TCP;
 
-  synfp_clear(&parsed->slot);
+  synfp_begin(&parsed->slot);
   __builtin_memcpy(parsed->slot.ip, ip, sizeof ip);
   parsed->slot.tcp_offset = (synfp_u8)(offset / 4);
   if (synfp_fetch_header(source, start + offset, parsed->slot.tcp, header)) return -SYNFP_COUNT_BAD_TCP;

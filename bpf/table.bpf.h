@@ -104,7 +104,7 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
 
   if (!synfp_find(&parsed->slot, &place)) return;
   bucket = place.bucket;
-  now = bpf_ktime_get_ns();
+  now = parsed->slot.time;
   now32 = (synfp_u32)(now >> SYNFP_TIME_SHIFT);
   known = place.way < SYNFP_WAYS;
   next = (place.sequence & ~(synfp_u32)(SYNFP_CURSOR_MASK | SYNFP_WRITING)) + SYNFP_WRITE;
@@ -152,7 +152,6 @@ static __always_inline void synfp_store(struct synfp_parsed* parsed) {
     SYNFP_ONCE(slot->time) = now;
   } else {
     if (parsed->slot.flags & SYNFP_TRUNCATED) synfp_count(SYNFP_COUNT_TRUNCATED);
-    parsed->slot.time = now;
     parsed->slot.lost = place.lost;
 #pragma unroll
     for (int i = 0; i < (int)(sizeof(struct synfp_slot) / 8); ++i)
@@ -190,7 +189,7 @@ static __always_inline void synfp_confirm(struct synfp_parsed* parsed) {
     what = SYNFP_COUNT_VERIFIED;
   } else {
     SYNFP_ONCE(slot->flags) = (slot->flags | SYNFP_CONFLICT) & ~SYNFP_VERIFIED;
-    SYNFP_ONCE(slot->time) = bpf_ktime_get_ns();
+    SYNFP_ONCE(slot->time) = parsed->slot.time;
     what = SYNFP_COUNT_UNVERIFIED;
   }
   synfp_publish(bucket, next);
