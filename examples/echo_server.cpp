@@ -33,8 +33,7 @@ struct settings {
   unsigned threads = 1;
 };
 
-// -- JSON
-// ---------------------------------------------------------------------------------------------------------
+// ---- JSON ----
 // Only numbers, fixed names and characters of fingerprints and addresses: nothing needs escaping.
 
 using json_text = http::text_type;
@@ -144,8 +143,7 @@ http::response describe(const http::request& request) {
   return http::json(std::move(out));
 }
 
-// -- serving
-// ------------------------------------------------------------------------------------------------------
+// ---- serving ----
 
 int fail(const setup_error& why) {
   fmt::print(stderr, "echo_server: {}\n", why.message);

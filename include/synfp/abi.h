@@ -132,7 +132,7 @@ struct synfp_meta {
   synfp_u16 abi;
   synfp_u8 hook;
   synfp_u8 scope;
-  synfp_u64 layout; /* hash of every offset and size in this header, see layout.hpp */
+  synfp_u64 layout; /* hash of offsets and sizes in this header, see layout.hpp */
   synfp_u64 secret[2];
   synfp_u64 max_age_ns;
   synfp_u64 conflict_ns;

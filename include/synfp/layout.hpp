@@ -78,7 +78,7 @@ static_assert(int{SYNFP_COUNTERS} <= int{SYNFP_MAX_COUNTERS});
 
 #undef SYNFP_AT
 
-/// One number for all of the above: readers and tables with different numbers refuse each other.
+/// One number for the layout: readers and tables with different numbers refuse each other.
 constexpr synfp_u64 hash() noexcept {
   constexpr decltype(sizeof(0)) facts[] = {sizeof(synfp_key),
                                            __builtin_offsetof(synfp_key, peer),

@@ -13,7 +13,8 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
-/// An accepted connection whose SYN is looked for.
+/// An accepted connection whose SYN is looked for. `local` always needs its port; its address does not matter
+/// to a probe with key_scope::peer.
 struct connection {
   int fd = -1;
   endpoint peer;
@@ -28,12 +29,10 @@ inline std::uint64_t now_ns() noexcept {
 }
 
 /// A source of SYN records. It must outlive the listeners that use it.
-/// - prepare(fd, first): once per listening socket, in order, between bind() and listen(); `first` for the
-/// first
-///   of a listen group. Not thread-safe.
-/// - take(c, now): the SYN that opened `c`, once per connection. Thread-safe, does not block, does not
-/// allocate.
-///   `now`: now_ns(), read after the connection was accepted.
+/// - prepare(fd, first): once per listening socket, in order, between bind() and listen(); `first`: it is the
+///   first of its listen group. Not thread-safe.
+/// - take(c, now): the SYN that opened `c`, once per connection. `now`: now_ns(), read after the connection
+///   was accepted. Thread-safe, does not block, does not allocate.
 template <class S>
 concept source = requires(S& s, const S& cs, const connection& c, int fd, bool first, std::uint64_t now) {
   { s.prepare(fd, first) } -> std::same_as<setup_result<void>>;

@@ -22,7 +22,7 @@ constexpr void format_date(std::int64_t seconds, date_text& out) noexcept {
   if (seconds < first) seconds = first;
   if (seconds > last) seconds = last;
   // Counted from a 1 March: a leap day is then the last day of its year, and a month's number gives its first
-  // day. day.
+  // day.
   const auto since = static_cast<std::uint64_t>(seconds - first);
   const auto in_day = static_cast<unsigned>(since % 86400);
   const auto day_number = static_cast<unsigned>(since / 86400);  // 0000-01-01 is 0

@@ -107,7 +107,6 @@ class buffer_pool {
   void retry_parked() noexcept {
     for (std::uint32_t free = count_ - leased_; free != 0 && !parked_.empty(); --free) retry_one();
   }
-  std::uint32_t parked() const noexcept { return parked_.empty() ? 0 : 1; }
 
   const char* data(std::uint32_t id) const noexcept { return storage_ + std::size_t{id} * size_; }
   std::uint32_t length(std::uint32_t id) const noexcept { return chunks_[id].length; }

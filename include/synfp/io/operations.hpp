@@ -47,7 +47,8 @@ class single_awaiter {
   bool await_ready() const noexcept { return false; }
 
  protected:
-  /// `configure(operation)` before, `prepare(sqe, operation)` in the submission. False: it could not start.
+  /// The operation takes its address from `settings`; `prepare(sqe, operation)` fills in the submission.
+  /// False: it could not start.
   template <class Prepare>
   bool begin(std::coroutine_handle<> self, const single_operation& settings, Prepare prepare) {
     node_.handle = self;
