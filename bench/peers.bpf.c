@@ -56,13 +56,8 @@ static __always_inline void bench_rewrite_peer(struct xdp_md* ctx) {
       (synfp_u32)(peer >> 32) | (synfp_u32)__builtin_bswap16(BENCH_PORT) << 16;
 }
 
-static __always_inline struct synfp_key bench_key(const struct synfp_slot* slot) {
-  if (slot->ip[0] >> 4 == 4) return synfp_key4(slot->ip, slot->tcp, synfp_configuration.scope, SYNFP_LITTLE);
-  return synfp_key6(slot->ip, slot->tcp, slot->ifindex, synfp_configuration.scope, SYNFP_LITTLE);
-}
-
 static __always_inline void bench_update(void* map, struct synfp_parsed* parsed) {
-  struct synfp_key key = bench_key(&parsed->slot);
+  struct synfp_key key = synfp_key_of(&parsed->slot, synfp_configuration.scope, SYNFP_LITTLE);
 
   if (bpf_map_update_elem(map, &key, &parsed->slot, BPF_ANY) == 0) {
     ++bench_state.stored;

@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 #include <synfp/capture/table.hpp>
-#include <synfp/layout.hpp>
+#include <synfp/detail/describe.hpp>
 #include <synfp/probe_config.hpp>
 
 #include "keys.h"
@@ -25,30 +25,10 @@ class peers {
  public:
   /// All maps hold config.buckets * 15 records.
   explicit peers(const synfp::probe_config& config, const char* path = BENCH_PEERS_OBJECT) {
-    synfp::synfp_meta meta{};
-    meta.magic = SYNFP_ABI_MAGIC;
-    meta.abi = SYNFP_ABI_VERSION;
-    meta.hook = synfp::SYNFP_HOOK_XDP;
-    meta.layout = synfp::detail::layout::hash();
-    meta.max_age_ns = config.max_age.ns();
-    meta.conflict_ns = config.conflict_window.ns();
-    meta.buckets = config.buckets;
-    meta.hold = static_cast<synfp::synfp_u32>(config.hold.ns() >> synfp::SYNFP_TIME_SHIFT);
+    synfp::synfp_meta meta = synfp::detail::describe(config);
     meta.cpus = static_cast<synfp::synfp_u32>(libbpf_num_possible_cpus());
-    meta.families = static_cast<synfp::synfp_u8>(config.families);
     require(::getrandom(meta.secret, sizeof meta.secret, 0) == sizeof meta.secret, "getrandom");
-
-    synfp::synfp_config rodata{};
-    std::memcpy(rodata.secret, meta.secret, sizeof rodata.secret);
-    rodata.conflict_ns = meta.conflict_ns;
-    rodata.bucket_mask = meta.buckets - 1;
-    rodata.hold = meta.hold;
-    rodata.families = meta.families;
-#if defined(__x86_64__) || defined(__i386__)
-    rodata.publish = synfp::SYNFP_PUBLISH_STORE;
-#else
-    rodata.publish = synfp::SYNFP_PUBLISH_EXCHANGE;
-#endif
+    const synfp::synfp_config rodata = synfp::detail::configure(meta);
 
     object_.reset(bpf_object__open_file(path, nullptr));
     require(object_ != nullptr, std::string("cannot open ") + path);

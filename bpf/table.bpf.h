@@ -34,16 +34,11 @@ static __always_inline void synfp_lose(struct synfp_bucket* bucket) {
 
 /* Finds bucket and slot of the key in `slot`. False if the bucket is taken; the loss has been counted. */
 static __always_inline int synfp_find(const struct synfp_slot* slot, struct synfp_place* place) {
-  struct synfp_key key;
+  struct synfp_key key = synfp_key_of(slot, synfp_configuration.scope, SYNFP_LITTLE);
   struct synfp_bucket* bucket;
   synfp_u64 hash;
   synfp_u32 index;
 
-  if (slot->ip[0] >> 4 == 4) {
-    key = synfp_key4(slot->ip, slot->tcp, synfp_configuration.scope, SYNFP_LITTLE);
-  } else {
-    key = synfp_key6(slot->ip, slot->tcp, slot->ifindex, synfp_configuration.scope, SYNFP_LITTLE);
-  }
   hash = synfp_hash(&key, synfp_configuration.secret[0], synfp_configuration.secret[1], SYNFP_LITTLE);
   index = synfp_bucket_of(hash, synfp_configuration.bucket_mask);
   bucket = bpf_map_lookup_elem(&synfp_table, &index);

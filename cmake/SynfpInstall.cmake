@@ -31,7 +31,8 @@ if(TARGET synfp_probe)
   install(EXPORT synfp-probe-targets NAMESPACE synfp:: DESTINATION ${package_dir})
   configure_file(${CMAKE_CURRENT_LIST_DIR}/synfp-probe.pc.in ${PROJECT_BINARY_DIR}/package/synfp-probe.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/package/synfp-probe.pc DESTINATION ${pkgconfig_dir})
-  # The object is inside: users need no clang.
+  # The object is inside: users need no clang. In a directory that only users of the probe search: who forgets to link
+  # synfp::probe gets one sentence from the compiler instead of undefined symbols from the linker.
   install(FILES ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp/detail)
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe/synfp/detail)
 endif()

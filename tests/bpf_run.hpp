@@ -10,6 +10,7 @@
 #include <string>
 #include <synfp/capture/table.hpp>
 #include <synfp/detail/bpf_object.hpp>
+#include <synfp/detail/describe.hpp>
 
 #include "packet_builder.hpp"
 
@@ -49,28 +50,20 @@ class raw_object {
     bpf_object__for_each_program(p, object_) {
       bpf_program__set_autoload(p, std::strcmp(bpf_program__name(p), program) == 0);
     }
-    const auto cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
-    synfp::synfp_config config{};
-    config.secret[0] = 0x0706050403020100;
-    config.secret[1] = 0x0f0e0d0c0b0a0908;
-    config.conflict_ns = conflict_ns;
-    config.bucket_mask = buckets - 1;
-    config.families = 3;
+    synfp::probe_config wanted;
+    wanted.hook = synfp::hook::xdp;
+    wanted.buckets = buckets;
+    wanted.hold = {0};
+    synfp::synfp_meta meta = synfp::detail::describe(wanted);
+    meta.cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
+    meta.secret[0] = 0x0706050403020100;
+    meta.secret[1] = 0x0f0e0d0c0b0a0908;
+    meta.conflict_ns = conflict_ns;
+    const synfp::synfp_config config = synfp::detail::configure(meta);
     bpf_map__set_initial_value(map(".rodata.synfp"), &config, sizeof config);
     bpf_map__set_max_entries(map("synfp_table"), buckets);
-    bpf_map__set_max_entries(map("synfp_counts"), cpus);
+    bpf_map__set_max_entries(map("synfp_counts"), meta.cpus);
     if (bpf_object__load(object_) != 0) throw std::runtime_error("load");
-    synfp::synfp_meta meta{};
-    meta.magic = SYNFP_ABI_MAGIC;
-    meta.abi = SYNFP_ABI_VERSION;
-    meta.hook = synfp::SYNFP_HOOK_XDP;
-    meta.layout = synfp::detail::layout::hash();
-    meta.secret[0] = config.secret[0];
-    meta.secret[1] = config.secret[1];
-    meta.max_age_ns = 5'000'000'000;
-    meta.conflict_ns = conflict_ns;
-    meta.buckets = buckets;
-    meta.cpus = cpus;
     const std::uint32_t zero = 0;
     if (bpf_map_update_elem(bpf_map__fd(map("synfp_about")), &zero, &meta, BPF_ANY) != 0)
       throw std::runtime_error("meta");

@@ -24,9 +24,15 @@
 #include <vector>
 
 #include <synfp/capture/table.hpp>
-#include <synfp/detail/bpf_object.hpp>
+#include <synfp/detail/describe.hpp>
 #include <synfp/probe_config.hpp>
 #include <synfp/setup_error.hpp>
+
+#if !__has_include(<synfp/detail/bpf_object.hpp>)
+#error \
+    "capture/probe.hpp needs libbpf and the generated BPF object: link synfp::probe (CMake) or use pkg-config synfp-probe"
+#endif
+#include <synfp/detail/bpf_object.hpp>
 
 #ifndef SO_ATTACH_REUSEPORT_EBPF
 #define SO_ATTACH_REUSEPORT_EBPF 52
@@ -109,7 +115,7 @@ inline std::string missing_capabilities(std::initializer_list<int> wanted) {
   for (const int cap : wanted) {
     if ((data[cap / 32].effective >> (cap % 32) & 1U) != 0) continue;
     if (!missing.empty()) missing += ',';
-    missing += cap == CAP_NET_ADMIN ? "cap_net_admin" : cap == 38 ? "cap_perfmon" : "cap_bpf";
+    missing += cap == CAP_NET_ADMIN ? "cap_net_admin" : cap == CAP_PERFMON ? "cap_perfmon" : "cap_bpf";
   }
   return missing;
 }
@@ -130,7 +136,7 @@ inline std::string log_reason(const std::vector<char>& log) {
 inline setup_error load_failure(hook where, int number, const std::vector<char>& log) {
   const bool xdp = where == hook::xdp;
   const std::string missing =
-      xdp ? missing_capabilities({39, CAP_NET_ADMIN, 38}) : missing_capabilities({39});
+      xdp ? missing_capabilities({CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON}) : missing_capabilities({CAP_BPF});
   std::string text = "cannot load the BPF probe: ";
   if ((number == EPERM || number == EACCES) && !missing.empty()) {
     text += "missing " + missing + "; run as root, or give the program the capability: setcap " +
@@ -145,9 +151,9 @@ inline setup_error load_failure(hook where, int number, const std::vector<char>&
   } else if (number == ENOMEM) {
     text += "out of memory; use fewer buckets, or raise the memory limit of this cgroup";
   } else if (number == ENOSYS) {
-    text += "this kernel has no bpf(); it needs Linux 5.12 or newer with CONFIG_BPF_SYSCALL";
+    text += "this kernel has no bpf(); it needs Linux 6.1 or newer with CONFIG_BPF_SYSCALL";
   } else {
-    text += std::string(std::strerror(number)) + "; it needs Linux 5.12 or newer";
+    text += std::string(std::strerror(number)) + "; it needs Linux 6.1 or newer";
     const std::string reason = log_reason(log);
     if (!reason.empty()) text += "; the verifier says: " + reason;
   }
@@ -176,7 +182,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
     return setup_error{errc::system, EBUSY,
                        "interface " + interface + " already carries an XDP program, id " +
                            std::to_string(id) + " (" + name +
-                           "), which is not replaced; use --capture reuseport, or another interface"};
+                           "), which is not replaced; use hook::reuseport, or another interface"};
   }
   int number = 0;
   for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
@@ -191,7 +197,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
                      "cannot attach to interface " + interface + " (" + std::strerror(number) +
                          (number == EBUSY || number == EEXIST
                               ? "); another XDP program took it meanwhile, or its bridge or "
-                                "bond carries one: use --capture reuseport"
+                                "bond carries one: use hook::reuseport"
                               : "); it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
 }
 
@@ -199,7 +205,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
 
 /// The probe: loaded and attached while this object lives; nothing of it stays when the process ends, however
 /// it ends. A source. Movable before it is in use; find(), displaced() and records() are thread-safe. Needs
-/// Linux 5.12; hook::reuseport CAP_BPF (with CAP_PERFMON it runs faster), hook::xdp CAP_BPF, CAP_NET_ADMIN
+/// Linux 6.1; hook::reuseport CAP_BPF (with CAP_PERFMON it runs faster), hook::xdp CAP_BPF, CAP_NET_ADMIN
 /// and CAP_PERFMON. The capabilities may be dropped after open().
 template <probe_config C = probe_config{}>
 class probe {
@@ -215,9 +221,10 @@ class probe {
   /// prepare().
   static setup_result<probe> open(const probe_options& options = {}) {
     if (C.hook == hook::xdp && options.interface.empty())
-      return setup_error{errc::invalid, 0, "hook xdp needs the name of an interface; see 'ip link'"};
+      return setup_error{errc::invalid, 0,
+                         "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
     if (C.hook != hook::xdp && !options.interface.empty())
-      return setup_error{errc::invalid, 0, "an interface is only used with hook xdp; leave it out"};
+      return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
     if (options.ports.size() > SYNFP_MAX_PORTS || (C.port_count() != 0 && !options.ports.empty()))
       return setup_error{errc::invalid, 0,
                          "at most 8 ports, given either in probe_config or in probe_options"};
@@ -225,7 +232,7 @@ class probe {
     const detail::silence_libbpf quiet;
     const int cpus = libbpf_num_possible_cpus();
     if (cpus <= 0) return setup_error{errc::system, -cpus, "cannot count the CPUs; mount /sys"};
-    synfp_meta meta = describe(options);
+    synfp_meta meta = synfp::detail::describe(C, options.ports);
     meta.cpus = static_cast<synfp_u32>(cpus);
     if (::getrandom(meta.secret, sizeof meta.secret, 0) != static_cast<ssize_t>(sizeof meta.secret))
       return setup_error{errc::system, errno,
@@ -250,7 +257,7 @@ class probe {
       wanted = each;
       bpf_program__set_log_buf(each, log.data(), log.size());
     }
-    const synfp_config config = configure(meta);
+    const synfp_config config = synfp::detail::configure(meta);
     bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
     bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
     bpf_map* const about_map = bpf_object__find_map_by_name(o, "synfp_about");
@@ -294,7 +301,7 @@ class probe {
     auto records = table::attach(fds.maps);
     if (!records) return std::move(records).error();
     const synfp_meta& theirs = records->about();
-    const synfp_meta ours = describe({});
+    const synfp_meta ours = synfp::detail::describe(C);
     const char* different = nullptr;
     if (theirs.hook != ours.hook) different = "hook";
     if (theirs.scope != ours.scope) different = "key_scope";
@@ -354,45 +361,6 @@ class probe {
 
   struct unopened {};
   explicit probe(unopened) noexcept {}
-
-  static synfp_meta describe(const probe_options& options) {
-    synfp_meta m{};
-    m.magic = SYNFP_ABI_MAGIC;
-    m.abi = SYNFP_ABI_VERSION;
-    m.hook = static_cast<synfp_u8>(C.hook);
-    m.scope = static_cast<synfp_u8>(C.key_scope);
-    m.layout = synfp::detail::layout::hash();
-    m.max_age_ns = C.max_age.ns();
-    m.conflict_ns = C.conflict_window.ns();
-    m.buckets = C.buckets;
-    m.hold = static_cast<synfp_u32>((C.hold.ns() + (1U << SYNFP_TIME_SHIFT) - 1) >> SYNFP_TIME_SHIFT);
-    m.families = static_cast<synfp_u8>(C.families);
-    const auto use = [&m](std::span<const std::uint16_t> ports) {
-      for (const std::uint16_t port : ports) m.port[m.ports++] = synfp_net16(port, SYNFP_LITTLE);
-    };
-    use(std::span(C.ports).first(C.port_count()));
-    use(options.ports);
-    return m;
-  }
-
-  static synfp_config configure(const synfp_meta& m) {
-    synfp_config c{};
-    c.secret[0] = m.secret[0];
-    c.secret[1] = m.secret[1];
-    c.conflict_ns = m.conflict_ns;
-    c.bucket_mask = m.buckets - 1;
-    c.hold = m.hold;
-    for (int i = 0; i < SYNFP_MAX_PORTS; ++i) c.port[i] = m.port[i];
-    c.ports = m.ports;
-    c.families = m.families;
-    c.scope = m.scope;
-#if defined(__x86_64__) || defined(__i386__)
-    c.publish = SYNFP_PUBLISH_STORE;
-#else
-    c.publish = SYNFP_PUBLISH_EXCHANGE;
-#endif
-    return c;
-  }
 
   detail::object_ptr object_;
   detail::owned_fd link_;

@@ -298,12 +298,7 @@ class table {
   }
 
   bool same_key(const synfp_slot& slot, const synfp_key& key) const noexcept {
-    synfp_key own;
-    if (slot.ip[0] >> 4 == 4) {
-      own = synfp_key4(slot.ip, slot.tcp, meta_.scope, SYNFP_LITTLE);
-    } else {
-      own = synfp_key6(slot.ip, slot.tcp, slot.ifindex, meta_.scope, SYNFP_LITTLE);
-    }
+    const synfp_key own = synfp_key_of(&slot, meta_.scope, SYNFP_LITTLE);
     return std::memcmp(&own, &key, sizeof own) == 0;
   }
 

@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>  // what std::thread throws
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,11 @@ class server {
   template <capture::source Source>
   server(std::string_view address, Source& source, const server_options& options = {})
       : server(value_or_throw(open(std::vector{value_or_throw(parse(address))}, source, options))) {}
+
+  /// The same for several addresses: `server{{"127.0.0.1:8080", "[::1]:8080"}, probe}`.
+  template <capture::source Source>
+  server(std::initializer_list<const char*> addresses, Source& source, const server_options& options = {})
+      : server(value_or_throw(open(parse_all(addresses), source, options))) {}
 
   /// try_run() that throws setup_failure.
   template <class Handler>
@@ -78,6 +85,8 @@ class server {
   /// called once.
   template <class Handler, class Started>
   setup_result<void> try_run(Handler handler, Started started) {
+    static_assert(std::is_invocable_r_v<io::task<>, Handler&, listener&>,
+                  "the handler of run() must be callable as `handler(net::listener&)` and return io::task<>");
     setup_result<void> outcome;
     std::vector<std::thread> threads;
     const auto failed = [&](setup_error why) {
@@ -144,6 +153,14 @@ class server {
   };
 
   server() : shared_(std::make_unique<shared>()) {}
+
+#if defined(__cpp_exceptions)
+  static std::vector<endpoint> parse_all(std::initializer_list<const char*> addresses) {
+    std::vector<endpoint> all;
+    for (const char* address : addresses) all.push_back(value_or_throw(parse(address)));
+    return all;
+  }
+#endif
 
   void thread_is_ready() {
     const std::lock_guard lock(shared_->mutex);

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <synfp/capture/fixed.hpp>
+#include <synfp/capture/saved_syn.hpp>
+#include <synfp/net/server.hpp>
+
+namespace {
+
+using synfp::endpoint;
+using synfp::task;
+namespace capture = synfp::capture;
+namespace net = synfp::net;
+
+int connect_to(const endpoint& where) {
+  const int fd = ::socket(where.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage storage;
+  const socklen_t length = where.to_sockaddr(storage);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&storage), length), 0) << where.text().view();
+  return fd;
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  char buffer[256];
+  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(n));
+  ::close(fd);
+  return text;
+}
+
+/// Says what accept() found out about the SYN, and closes.
+task<> tell(net::accepted a) {
+  a.connection.write(a.syn ? to_string(a.syn.source) : to_string(a.syn.miss));
+  (void)co_await a.connection.flush();
+}
+
+task<> tell_all(net::listener& listener) {
+  while (auto accepted = co_await listener.accept()) synfp::spawn(tell(std::move(*accepted)));
+}
+
+TEST(server, gives_every_connection_the_answer_of_its_source) {
+  capture::fixed source(synfp::miss::stale);
+  net::server server{{"127.0.0.1:0", "[::1]:0"}, source, {.threads = 2}};
+  std::thread runner([&] { server.run(tell_all); });
+  for (int i = 0; i < 20; ++i) {
+    for (const endpoint& e : server.local()) EXPECT_EQ(read_all(connect_to(e)), "stale");
+  }
+  server.stop();
+  runner.join();
+}
+
+TEST(server, saved_syn_needs_no_privilege) {
+  capture::saved_syn source;
+  net::server server{"[::]:0", source};
+  std::thread runner([&] { server.run(tell_all); });
+  const std::uint16_t port = server.local()[0].port();
+  EXPECT_EQ(read_all(connect_to(endpoint::v4(127, 0, 0, 1, port))), "saved_syn");
+  server.stop();
+  runner.join();
+}
+
+TEST(server, stops_before_during_and_after_its_start) {
+  for (int delay = 0; delay < 40; ++delay) {
+    capture::none source;
+    net::server server{"127.0.0.1:0", source, {.threads = 2}};
+    std::atomic<bool> started{false};
+    std::thread stopper([&] {
+      for (int i = 0; i < delay * 20 && !started; ++i) std::this_thread::yield();
+      server.stop(std::chrono::seconds(0));
+    });
+    EXPECT_TRUE(server.try_run(tell_all, [&] { started = true; }));
+    stopper.join();
+  }
+}
+
+TEST(server, calls_started_once_when_every_thread_is_ready) {
+  capture::none source;
+  net::server server{"127.0.0.1:0", source, {.threads = 3}};
+  int calls = 0;
+  EXPECT_TRUE(server.try_run(tell_all, [&] {
+    ++calls;
+    server.stop(std::chrono::seconds(0));
+  }));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(server, refuses_what_it_cannot_listen_on_and_says_why) {
+  capture::none source;
+  EXPECT_THROW((net::server{"localhost:80", source}), synfp::setup_failure);
+  net::server first{"127.0.0.1:0", source};
+  const auto second = net::server::open(first.local(), source);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("another program uses the port"), std::string::npos);
+  const auto nowhere = net::server::open({*endpoint::parse("192.0.2.1:80")}, source);
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find("does not have the address"), std::string::npos);
+  EXPECT_FALSE(net::server::open({}, source));
+  EXPECT_FALSE(net::server::open({*endpoint::parse("127.0.0.1:0")}, source, {.threads = 0}));
+}
+
+TEST(server, may_listen_again_while_old_connections_linger) {
+  capture::none source;
+  endpoint where;
+  {
+    net::server server{"127.0.0.1:0", source};
+    where = server.local()[0];
+    std::thread runner([&] { server.run(tell_all); });
+    EXPECT_EQ(read_all(connect_to(where)), "no_probe");  // leaves TIME_WAIT behind
+    server.stop();
+    runner.join();
+  }
+  const auto again = net::server::open({where}, source);
+  EXPECT_TRUE(again) << again.error().message;
+}
+
+}  // namespace
