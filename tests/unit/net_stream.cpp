@@ -380,6 +380,52 @@ TEST(Stream, ParkedConnectionsWakeWhenBuffersComeBack) {
   EXPECT_EQ(got, "wwww");
 }
 
+// Connections that are read once and then sit, as one that waits for its peer to take a response does: what
+// their peers send meanwhile must not take the buffers from those who read.
+TEST(Stream, UnreadConnectionsDoNotStarveTheOthers) {
+  synfp::io::ring_options o;
+  o.buffers = 8;
+  o.buffer_size = 64;
+  auto r = test::make_ring(o);
+  std::vector<pair> pairs(o.buffers * 2);
+  pair last;
+  std::vector<std::string> got(pairs.size());
+  std::size_t sitting = 0;
+  bool over = false;
+  auto sit = [&](stream s, std::string& into) -> task<> {
+    {
+      const auto first = co_await s.read();
+      EXPECT_TRUE(first);
+    }
+    ++sitting;
+    while (!over) co_await synfp::io::sleep_for(*r, 1ms);
+    synfp::error end;
+    co_await read_all(s, into, end);
+    EXPECT_EQ(end.code, errc::closed);
+    if (--sitting == 0) r->stop();
+  };
+  auto check = [&](stream s) -> task<> {
+    while (sitting != pairs.size()) co_await synfp::io::yield();
+    for (std::size_t i = 0; i != pairs.size(); ++i) {
+      test::send_all(pairs[i].client.get(), std::string(200, static_cast<char>('a' + i)));
+      ::shutdown(pairs[i].client.get(), SHUT_WR);
+    }
+    co_await synfp::io::sleep_for(*r, 20ms);
+    test::send_all(last.client.get(), "hello");
+    const auto chunk = co_await s.read(2s);
+    EXPECT_TRUE(chunk && chunk->view() == "hello");
+    over = true;
+  };
+  for (std::size_t i = 0; i != pairs.size(); ++i) {
+    test::send_all(pairs[i].client.get(), "x");
+    synfp::spawn(sit(stream(*r, pairs[i].server.release()), got[i]));
+  }
+  synfp::spawn(check(stream(*r, last.server.release())));
+  test::run_to_end(*r);
+  for (std::size_t i = 0; i != pairs.size(); ++i)
+    EXPECT_EQ(got[i], std::string(200, static_cast<char>('a' + i))) << i;
+}
+
 // close() while a receive is armed, then a new socket gets the same number: nothing of the old one touches
 // it.
 TEST(Stream, CloseDoesNotHitAReusedDescriptor) {

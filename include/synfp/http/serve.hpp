@@ -199,7 +199,10 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
       std::chrono::nanoseconds left = options.idle_timeout;
       watch.idle = !parser.started();
       if (watch.idle) {
-        if (served && ring.stopping()) co_return true;
+        if (ring.stopping()) {  // who has not asked anything yet gets a short time to do so
+          if (served) co_return true;
+          if (left > options.linger_timeout) left = options.linger_timeout;
+        }
       } else {
         const waiting now = parser.head_complete() ? waiting::body : waiting::head;
         if (stage != now) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <span>
@@ -74,10 +75,11 @@ class buffer_pool {
     abandoned_ = true;
     while (parked_.pop_front() != nullptr) {
     }
-    if (leased_ == 0) delete this;
+    delete_if_unused();
   }
 
-  std::uint32_t leased() const noexcept { return leased_; }
+  /// Copies included.
+  std::uint32_t leased() const noexcept { return leased_ + copies_; }
   std::uint32_t count() const noexcept { return count_; }
   /// More than half of the buffers are out: connections should hold fewer.
   bool scarce() const noexcept { return leased_ > count_ / 2; }
@@ -85,18 +87,41 @@ class buffer_pool {
   /// The kernel has filled `id`. From here on it counts as leased.
   void taken(std::uint32_t id, std::uint32_t length) noexcept {
     ++leased_;
-    chunks_[id] = {none, length};
+    chunks_[id] = {none, length, nullptr};
   }
   /// Gives `id` back to the kernel and lets one parked operation try again.
   void recycle(std::uint32_t id) noexcept {
+    if (id >= count_) {
+      ::operator delete(chunks_[id].copy);
+      chunks_[id] = {spare_, 0, nullptr};
+      spare_ = id;
+      --copies_;
+      if (abandoned_) delete_if_unused();
+      return;
+    }
     --leased_;
     if (abandoned_) {
-      if (leased_ == 0) delete this;
+      delete_if_unused();
       return;
     }
     give(id, 0);
     io_uring_buf_ring_advance(ring_, 1);
     retry_one();
+  }
+
+  /// Gives `id` back to the kernel and returns the number of a copy of its bytes in its place, for one who
+  /// may not read them soon; `id` itself if there is no memory.
+  std::uint32_t copy_out(std::uint32_t id) noexcept {
+    if (spare_ == none && !add_spares()) return id;
+    auto* memory = static_cast<char*>(::operator new(length(id), std::nothrow));
+    if (memory == nullptr) return id;
+    std::memcpy(memory, data(id), length(id));
+    const std::uint32_t copy = spare_;
+    spare_ = chunks_[copy].next;
+    chunks_[copy] = {none, length(id), memory};
+    ++copies_;
+    recycle(id);
+    return copy;
   }
 
   void park(parked_operation& op) noexcept {
@@ -108,7 +133,9 @@ class buffer_pool {
     for (std::uint32_t free = count_ - leased_; free != 0 && !parked_.empty(); --free) retry_one();
   }
 
-  const char* data(std::uint32_t id) const noexcept { return storage_ + std::size_t{id} * size_; }
+  const char* data(std::uint32_t id) const noexcept {
+    return id < count_ ? storage_ + std::size_t{id} * size_ : chunks_[id].copy;
+  }
   std::uint32_t length(std::uint32_t id) const noexcept { return chunks_[id].length; }
   /// Links the received chunks of a connection, so that queueing them needs no memory.
   std::uint32_t& next(std::uint32_t id) noexcept { return chunks_[id].next; }
@@ -117,6 +144,7 @@ class buffer_pool {
   struct chunk {
     std::uint32_t next = none;
     std::uint32_t length = 0;
+    char* copy = nullptr;  // from count_ on, where the bytes are
   };
 
   buffer_pool(void* memory, std::size_t total, chunk* chunks, std::uint32_t count,
@@ -126,12 +154,27 @@ class buffer_pool {
         total_(total),
         chunks_(chunks),
         count_(count),
-        size_(size) {}
+        size_(size),
+        slots_(count) {}
   ~buffer_pool() {
     delete[] chunks_;
     ::munmap(ring_, total_);
   }
 
+  void delete_if_unused() noexcept {
+    if (leased_ == 0 && copies_ == 0) delete this;
+  }
+  bool add_spares() noexcept {
+    auto* more = new (std::nothrow) chunk[std::size_t{slots_} * 2];
+    if (more == nullptr) return false;
+    std::memcpy(more, chunks_, slots_ * sizeof(chunk));
+    delete[] std::exchange(chunks_, more);
+    for (const std::uint32_t end = slots_ * 2; slots_ != end; ++slots_) {
+      chunks_[slots_].next = spare_;
+      spare_ = slots_;
+    }
+    return true;
+  }
   void give(std::uint32_t id, std::uint32_t offset) noexcept {
     io_uring_buf_ring_add(ring_, storage_ + std::size_t{id} * size_, size_, static_cast<unsigned short>(id),
                           static_cast<int>(count_ - 1), static_cast<int>(offset));
@@ -149,7 +192,10 @@ class buffer_pool {
   chunk* chunks_;
   std::uint32_t count_;
   std::uint32_t size_;
+  std::uint32_t slots_;         // of chunks_: the buffers, then the copies
+  std::uint32_t spare_ = none;  // the first unused slot of a copy
   std::uint32_t leased_ = 0;
+  std::uint32_t copies_ = 0;
   bool abandoned_ = false;
   list parked_;
 };

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
@@ -82,13 +83,17 @@ class server {
   /// Serves until stop(). `handler(listener)` makes the task<> that accepts on that listener; it is called
   /// once per thread and address, on the thread, and its task must end when accept() fails. `started` is
   /// called once on this thread, when every thread is ready. Returns when every thread has ended; may be
-  /// called once.
+  /// called once. An exception of theirs, or of what was posted to a ring, stops the server and is rethrown.
   template <class Handler, class Started>
   setup_result<void> try_run(Handler handler, Started started) {
     static_assert(std::is_invocable_r_v<io::task<>, Handler&, listener&>,
                   "the handler of run() must be callable as `handler(net::listener&)` and return io::task<>");
     setup_result<void> outcome;
+#if defined(__cpp_exceptions)
+    std::exception_ptr escaped;
+#endif
     std::vector<std::thread> threads;
+    threads.reserve(options_.threads);
     const auto failed = [&](setup_error why) {
       {
         const std::lock_guard lock(shared_->mutex);
@@ -96,18 +101,26 @@ class server {
       }
       stop(std::chrono::nanoseconds::zero());
     };
-    {
-      // The other threads wait for this lock until all of them exist.
-      std::unique_lock lock(shared_->mutex);
-      shared_->unready = options_.threads;
-    }
+    shared_->unready = options_.threads;  // before there is another thread
     const auto work = [&](unsigned index) {
       bool ready = false;
-      auto done = serve_thread(index, handler, [&] {
-        ready = true;
-        wait_for_all(index, started);
-      });
-      if (!done) failed(std::move(done).error());
+#if defined(__cpp_exceptions)
+      try {
+#endif
+        auto done = serve_thread(index, handler, [&] {
+          ready = true;
+          wait_for_all(index, started);
+        });
+        if (!done) failed(std::move(done).error());
+#if defined(__cpp_exceptions)
+      } catch (...) {
+        {
+          const std::lock_guard lock(shared_->mutex);
+          if (!escaped) escaped = std::current_exception();
+        }
+        stop(std::chrono::nanoseconds::zero());
+      }
+#endif
       if (!ready) thread_is_ready();
     };
 #if defined(__cpp_exceptions)
@@ -123,6 +136,9 @@ class server {
 #endif
     work(0);
     for (std::thread& t : threads) t.join();
+#if defined(__cpp_exceptions)
+    if (escaped) std::rethrow_exception(escaped);
+#endif
     return outcome;
   }
 
@@ -186,10 +202,26 @@ class server {
     std::vector<listener> listeners;
     listeners.reserve(groups_.size());
     for (listen_group& group : groups_) {
-      auto made = listener::create(**ring, group.take(index), lookups_.get());
-      if (!made) return std::move(made).error();
+      const int fd = group.take(index);
+      auto made = listener::create(**ring, fd, lookups_.get());
+      if (!made) {
+        ::close(fd);
+        return std::move(made).error();
+      }
       listeners.push_back(*std::move(made));
     }
+    // However this ends: nobody stops a ring that is gone, and coroutines end before their listeners.
+    struct ending {
+      shared* all;
+      io::ring* ring;
+      ~ending() {
+        {
+          const std::lock_guard lock(all->mutex);
+          std::erase(all->rings, ring);
+        }
+        io::detail::destroy_roots();
+      }
+    } const at_the_end{shared_.get(), ring->get()};
     for (listener& each : listeners) io::spawn(handler(each));
     {
       const std::lock_guard lock(shared_->mutex);
@@ -198,10 +230,6 @@ class server {
     }
     ready();
     const auto ended = (*ring)->run();
-    {
-      const std::lock_guard lock(shared_->mutex);
-      std::erase(shared_->rings, ring->get());
-    }
     if (!ended)
       return setup_error{errc::system, ended.error().os, "the kernel refused the ring while it ran"};
     return {};

@@ -188,9 +188,11 @@ class stream_state {
   void on_receive(int result, unsigned flags) {
     auto& pool = ring_->buffers();
     if ((flags & IORING_CQE_F_BUFFER) != 0) {  // also a failed or cancelled receive may carry one
-      const std::uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
+      std::uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
       pool.taken(id, result > 0 ? static_cast<std::uint32_t>(result) : 0);
       if (result > 0 && !closed_) {
+        // Nobody reads, perhaps for long: peers that never take a response must not hold all buffers.
+        if (reader_ == nullptr && pool.scarce()) id = pool.copy_out(id);
         (chunks_ == 0 ? first_chunk_ : pool.next(last_chunk_)) = id;
         last_chunk_ = id;
         ++chunks_;
