@@ -41,8 +41,7 @@ TEST(sha256, known_answers) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-// The second of these: what nDPI's own table calls Linux.
-static_assert(ndpi(synfp_test::linux_record)->view().substr(0, 11) == "2_64_64240_");
+static_assert(ndpi(synfp_test::linux_record) == "2_64_64240_d876f498b09e");
 
 template <ndpi_padding Padding = ndpi_padding::stop>
 std::string of(const packet_builder& p) {
@@ -63,6 +62,9 @@ TEST(ndpi, sample_signatures) {
   EXPECT_EQ(of(p), "2_64_64240_2e3cee914fc1");
   p.window = 29200;
   EXPECT_EQ(of(p), "2_64_29200_2e3cee914fc1");
+  p.options.back() = 10;
+  p.window = 65535;
+  EXPECT_EQ(of(p), "2_64_65535_d876f498b09e");  // what nDPI's table calls Android
   p = synfp_test::macos_packet();
   p.flags = 0xc2;
   EXPECT_EQ(of(p), "194_64_65535_dd5737e4fedb");
