@@ -17,10 +17,19 @@
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
+#include <synfp/fingerprint/haproxy.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
+#include <synfp/fingerprint/ndpi.hpp>
+#include <synfp/fingerprint/p0f.hpp>
+#include <synfp/fingerprint/pfos.hpp>
+#include <synfp/fingerprint/satori.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/server.hpp>
+
+#ifdef SYNFP_JA4T  // not free for every use, see the header
+#include <synfp/fingerprint/ja4t.hpp>
+#endif
 
 namespace {
 
@@ -47,6 +56,15 @@ template <class T>
 void put_or_null(json_text& out, const std::optional<T>& value) {
   if (value) {
     put(out, "{}", *value);
+  } else {
+    put(out, "null");
+  }
+}
+
+template <std::size_t N>
+void put_or_null(json_text& out, const std::optional<fixed_text<N>>& text) {
+  if (text) {
+    put(out, "\"{}\"", text->view());
   } else {
     put(out, "null");
   }
@@ -111,10 +129,27 @@ void put_tcp(json_text& out, const syn_record& syn) {
   put(out, R"(],"payload":{}}})", syn.has_payload());
 }
 
+/// null: the format has nothing to say about this SYN.
+void put_fingerprints(json_text& out, const syn_record& syn) {
+  put(out, R"({{"p0f":)");
+  put_or_null(out, fingerprint::p0f(syn));
+  put(out, R"(,"muonfp":"{}","haproxy":"{}","satori":)", fingerprint::muonfp(syn).view(),
+      fingerprint::haproxy(syn).view());
+  put_or_null(out, fingerprint::satori(syn));
+  put(out, R"(,"ndpi":)");
+  put_or_null(out, fingerprint::ndpi(syn));
+  put(out, R"(,"pfos":)");
+  put_or_null(out, fingerprint::pfos(syn));
+#ifdef SYNFP_JA4T
+  put(out, R"(,"ja4t":"{}")", fingerprint::ja4t(syn).view());
+#endif
+  put(out, "}}");
+}
+
 http::response describe(const http::request& request) {
   const syn_lookup& syn = request.syn();
   json_text out;
-  out.reserve(1400);
+  out.reserve(2200);
   put(out, R"({{"peer":)");
   put_endpoint(out, request.peer());
   put(out, R"(,"local":)");
@@ -138,7 +173,9 @@ http::response describe(const http::request& request) {
   put_tcp(out, *syn);
   put(out, R"(,"raw":")");
   for (const unsigned byte : syn->bytes()) put(out, "{:02x}", byte);
-  put(out, R"("}},"fingerprint":{{"muonfp":"{}"}},"os":null}})", fingerprint::muonfp(*syn).view());
+  put(out, R"("}},"fingerprint":)");
+  put_fingerprints(out, *syn);
+  put(out, R"(,"os":null}})");
   out.push_back('\n');
   return http::json(std::move(out));
 }

@@ -13,7 +13,7 @@ namespace synfp_test {
 
 struct vector {
   std::string scenario;
-  std::string ja4t;
+  std::string p0f, ja4t, haproxy, haproxy7;
   std::vector<std::uint8_t> packet;  ///< from the IP header on
 };
 
@@ -22,7 +22,8 @@ inline std::vector<vector> vectors() {
   if (!file) throw std::runtime_error("no " SYNFP_TEST_DATA "/syn.json");
   std::vector<vector> all;
   for (const auto& v : nlohmann::json::parse(file)) {
-    vector one{v.at("scenario"), v.at("ja4t"), {}};
+    vector one{v.at("scenario"),      v.at("p0f_raw_sig"),    v.at("ja4t"),
+               v.at("haproxy_ip_fp"), v.at("haproxy_ip_fp7"), {}};
     const std::string hex = v.at("packet_hex");
     for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
       one.packet.push_back(static_cast<std::uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));

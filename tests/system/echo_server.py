@@ -110,6 +110,26 @@ class OverLoopback(unittest.TestCase):
         offset = answer["syn"]["ip"]["header_length"]
         self.assertEqual(struct.unpack("!HH", raw[offset:offset + 4]), (me[1], PORT))
 
+    def check_fingerprints(self, answer):
+        """All are there, and agree with the JSON on what they have in common. Satori and pf.os know IPv4 only."""
+        prints, tcp, version = answer["fingerprint"], answer["syn"]["tcp"], answer["syn"]["ip"]["version"]
+        self.assertEqual([name for name in prints if name != "ja4t"],
+                         ["p0f", "muonfp", "haproxy", "satori", "ndpi", "pfos"])
+        self.assertTrue(prints["p0f"].startswith(f"{version}:64+0:0:{tcp['mss']}:"), prints)
+        layout = [name.replace("eol", "eol+0") for name in tcp["options"]]
+        self.assertEqual(prints["p0f"].split(":")[5], ",".join(layout))
+        self.assertTrue(prints["muonfp"].startswith(f"{tcp['window']}:"), prints)
+        self.assertRegex(prints["haproxy"], f"^[0-9a-f]{{6}}{tcp['window']:04x}{tcp['mss']:04x}[0-9a-f]{{2}}$")
+        self.assertRegex(prints["ndpi"], f"^2_64_{tcp['window']}_[0-9a-f]{{12}}$")
+        if version == 4:
+            self.assertTrue(prints["satori"].startswith(f"{tcp['window']}:64:1:60:"), prints)
+            self.assertRegex(prints["pfos"], f"^[ST]?[0-9]+:64:1:60:M{tcp['mss']},S,T,N,W{tcp['window_scale']}$")
+        else:
+            self.assertIsNone(prints["satori"])
+            self.assertIsNone(prints["pfos"])
+        if "ja4t" in prints:
+            self.assertTrue(prints["ja4t"].startswith(f"{tcp['window']}_"), prints)
+
     def test_each_family_and_each_source(self):
         for options, source in ((["--capture", "auto"], "reuseport"), (["--capture", "reuseport"], "reuseport"),
                                 (["--capture", "xdp", "--interface", "lo"], "xdp"),
@@ -128,7 +148,7 @@ class OverLoopback(unittest.TestCase):
                     self.assertEqual(answer["syn"]["tcp"]["flags"], ["syn"])
                     self.assertEqual(answer["capture"]["age_us"] is None, source == "saved_syn")
                     self.assertEqual(answer["capture"]["retransmits"], 0 if source == "xdp" else None)
-                    self.assertTrue(answer["fingerprint"]["muonfp"].startswith(str(answer["syn"]["tcp"]["window"])))
+                    self.check_fingerprints(answer)
 
     def test_nobody_gets_saved_syn_and_is_told(self):
         server = Server("--listen", f"[::]:{PORT}", inside=self.space, user="65534")

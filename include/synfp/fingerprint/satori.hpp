@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Satori's signature of a SYN (github.com/xnih/satori), window:ttl:df:length:options:oddities.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fingerprint/detail/padded_option_walk.hpp>
+#include <synfp/syn_record.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace fingerprint {
+
+/// As Satori prints it, peculiarities included: every byte of padding is an option; MSS and window scale are
+/// signed, so an MSS of 65495 (loopback) reads M-41; the oddity T stands for an echoed timestamp and for no
+/// timestamp at all. The length is that of the IP and TCP headers; the TTL is rounded up to 16, 32, 64, 128
+/// or 255 and stays 0 if it is 0. Empty where Satori prints nothing: IPv6, flags other than SYN alone (SYN
+/// with ECN included), no options, and options on which its parser fails (a length that does not fit; MSS,
+/// window scale or timestamp of the wrong one). Records that are truncated() are complete here. Longest:
+/// "65535:" 6, "255:" 4, "1:" 2, "120:" 4; 40 bytes of options at 2 characters per byte ("N,", "M-32768,",
+/// "W-128,", less for others) without the last comma 79, ":" 1; "PZIDAT" 6: 102.
+constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept {
+  const ip_view ip = syn.ip();
+  const tcp_view tcp = syn.tcp();
+  if (!ip.is_v4() || ip.header_length() != syn.tcp_offset() || (tcp.flags() & 0xff) != tcp_view::syn ||
+      tcp.option_bytes().empty())
+    return std::nullopt;
+  fixed_text<102> out;
+  out.append_number(tcp.window());
+  out.push_back(':');
+  const unsigned ttl = ip.ttl();
+  out.append_number(ttl == 0 ? 0 : ttl <= 16 ? 16 : ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255);
+  out.append(ip.dont_fragment() ? ":1:" : ":0:");
+  out.append_number(ip.header_length() + tcp.header_length());
+  out.push_back(':');
+
+  auto append_signed = [&out](int value) {
+    if (value < 0) out.push_back('-');
+    out.append_number(static_cast<unsigned>(value < 0 ? -value : value));
+  };
+  bool echoes = true;  // until a timestamp says that it does not
+  bool padded = false;
+  detail::padded_option_walk walk(tcp.option_bytes());
+  for (bool first = true; const auto option = walk.next(); first = false) {
+    if (!first) out.push_back(',');
+    const auto data = option->data;
+    padded = option->kind == 0;
+    switch (option->kind) {
+      case 0: out.push_back('E'); break;
+      case 1: out.push_back('N'); break;
+      case 2: {
+        if (data.size() != 2) return std::nullopt;
+        const int mss = synfp::detail::load_be16(data.data());
+        out.push_back('M');
+        append_signed(mss > 32767 ? mss - 65536 : mss);
+        break;
+      }
+      case 3: {
+        if (data.size() != 1) return std::nullopt;
+        const int scale = data[0];
+        out.push_back('W');
+        append_signed(scale > 127 ? scale - 256 : scale);
+        break;
+      }
+      case 4: out.push_back('S'); break;
+      case 5: out.push_back('K'); break;
+      case 6: out.push_back('J'); break;
+      case 7: out.push_back('F'); break;
+      case 8:
+        if (data.size() < 8) return std::nullopt;
+        out.push_back('T');
+        echoes = synfp::detail::load_be32(data.data() + 4) != 0;
+        break;
+      case 9: out.push_back('P'); break;
+      case 10: out.push_back('R'); break;
+      default: out.push_back('U');
+    }
+  }
+  if (walk.malformed()) return std::nullopt;
+  out.push_back(':');
+  const bool odd[] = {
+      padded, ip.id() == 0, ip.header_length() > 20, syn.has_payload(), tcp.acknowledgment() != 0, echoes};
+  bool any = false;
+  constexpr std::string_view letters = "PZIDAT";
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    if (odd[i]) out.push_back(letters[i]);
+    any = any || odd[i];
+  }
+  if (!any) out.push_back('.');
+  return out;
+}
+
+}  // namespace fingerprint
+SYNFP_END_NAMESPACE
