@@ -195,16 +195,20 @@ class stop_on_signal {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGUSR1);  // from the destructor
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     waiter_ = std::thread([this, &server] {
-      int number = 0;
-      for (int seen = 0; sigwait(&signals_, &number) == 0 && !done_; ++seen)
-        server.stop(seen == 0 ? std::chrono::seconds(10) : std::chrono::seconds(0));
+      bool again = false;
+      for (int number = 0; sigwait(&signals_, &number) == 0 && !done_;) {
+        if (number == SIGUSR1) continue;
+        server.stop(again ? std::chrono::seconds(0) : std::chrono::seconds(10));
+        again = true;
+      }
     });
   }
   ~stop_on_signal() {
     done_ = true;
-    pthread_kill(waiter_.native_handle(), SIGTERM);
+    pthread_kill(waiter_.native_handle(), SIGUSR1);
     waiter_.join();
   }
   stop_on_signal(const stop_on_signal&) = delete;
