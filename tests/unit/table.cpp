@@ -111,6 +111,23 @@ TEST(table, each_part_of_the_key_matters) {
   EXPECT_FALSE(find(t, other, now));
 }
 
+TEST(table, a_record_is_taken_by_one_connection_only) {
+  fake_table fake;
+  const std::uint64_t now = now_ns();
+  packet_builder p;
+  fake.put(p, now);
+  const table t = attached(fake);
+  const synfp::capture::connection c{-1, p.source, p.destination};
+  EXPECT_TRUE(t.find(c, now));
+  EXPECT_TRUE(t.take(c, now));
+  EXPECT_EQ(t.take(c, now).miss, miss::given);
+  EXPECT_TRUE(t.find(c, now)) << "looking is not taking";
+  ++p.sequence;  // the next connection from there, captured
+  fake.put(p, now);
+  EXPECT_TRUE(t.take(c, now));
+  EXPECT_EQ(t.take(c, now).miss, miss::given);
+}
+
 TEST(table, with_key_scope_peer_the_local_address_does_not_matter) {
   fake_table fake;
   fake.meta().scope = synfp::SYNFP_SCOPE_PEER;
