@@ -20,9 +20,7 @@ enum {
   SYNFP_TCP_ACK = 0x10
 };
 
-/* Locals are 64 bits wide where a spill could matter: without CAP_PERFMON the 6.1 verifier refuses a 32-bit
- * spill where a 64-bit one was. Where bytes come from: a socket buffer if `skb` is set, else the linear
- * packet. */
+/* Where bytes come from: a socket buffer if `skb` is set, else the linear packet. */
 struct synfp_source {
   void* skb;
   const synfp_u8* data;
@@ -169,7 +167,9 @@ static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
 }
 
 /* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a
- * socket buffer, an ACK that may complete a handshake) leaves as early as possible. */
+ * socket buffer, an ACK that may complete a handshake) leaves as early as possible.
+ * Locals are 64 bits wide where a spill could matter: without CAP_PERFMON the 6.1 verifier refuses a 32-bit
+ * spill where a 64-bit one was. */
 static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u64 start, int v6,
                                        struct synfp_parsed* parsed) {
   synfp_u8 ip[SYNFP_IP_BYTES] __attribute__((aligned(8))) = {};

@@ -25,7 +25,8 @@ enum class families : std::uint8_t {
 /// What identifies a connection in the table.
 enum class key_scope : std::uint8_t {
   flow = SYNFP_SCOPE_FLOW,  ///< peer address and port, local address and port
-  peer = SYNFP_SCOPE_PEER,  ///< peer address and port, local port: saves a getsockname on a wildcard listener
+  /// Peer address and port, local port: for an interface where the address is not yet the socket's (DNAT).
+  peer = SYNFP_SCOPE_PEER,
 };
 
 /// Milliseconds; std::chrono's types cannot be template arguments.

@@ -123,13 +123,18 @@ INSTANTIATE_TEST_SUITE_P(all, connections,
                          testing::Combine(testing::Range(0, 7), testing::Range(0, 2), testing::Range(0, 3)),
                          name_of);
 
+// Cookies for the first connection only: its proof must not serve the next one.
+constexpr int cookies_that_end = 3;
+
 // A client that comes back from the same port at once: its older SYN must never be taken for the new one.
 class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
  protected:
   template <hook H>
   void check() {
     two_hosts hosts;
-    const int cookies = std::get<1>(GetParam());
+    int cookies = std::get<1>(GetParam());
+    const bool they_end = cookies == cookies_that_end;
+    if (they_end) cookies = 2;
     hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
     constexpr probe_config config{.hook = H, .buckets = 64};
     synfp::capture::probe_options options;
@@ -153,6 +158,7 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
       const auto answer = both.take(c, now_ns());
       if (round == 0) {
         EXPECT_TRUE(alone);
+        EXPECT_EQ(alone.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
       } else {
         EXPECT_EQ(alone.miss, miss::conflict);
         EXPECT_EQ(answer.miss, cookies == 2 ? miss::conflict : miss::none);
@@ -161,6 +167,7 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
       // Both ends go without TIME_WAIT.
       reset(std::move(client));
       ASSERT_TRUE(readable(server.get()));
+      if (they_end) hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies = 0));
     }
     const auto counted = probe.records().counters();
     EXPECT_EQ(counted[synfp::SYNFP_COUNT_STORED], 1U);
@@ -176,10 +183,14 @@ TEST_P(port_reuse, never_gives_the_older_syn) {
     check<hook::xdp>();
   }
 }
-INSTANTIATE_TEST_SUITE_P(all, port_reuse, testing::Combine(testing::Range(0, 2), testing::Values(0, 2)),
+INSTANTIATE_TEST_SUITE_P(all, port_reuse,
+                         testing::Combine(testing::Range(0, 2), testing::Values(0, 2, cookies_that_end)),
                          [](const testing::TestParamInfo<std::tuple<int, int>>& one) {
                            return std::string(std::get<0>(one.param) == 0 ? "reuseport" : "xdp") +
-                                  "_cookies" + std::to_string(std::get<1>(one.param));
+                                  "_cookies" +
+                                  (std::get<1>(one.param) == cookies_that_end
+                                       ? "_that_end"
+                                       : std::to_string(std::get<1>(one.param)));
                          });
 
 }  // namespace

@@ -354,6 +354,7 @@ class probe {
   const table& records() const noexcept { return *records_; }
   /// See table::displaced().
   bool displaced() const noexcept { return records_->displaced(); }
+  /// For share(). Of a probe that was itself shared, the maps are the numbers that were passed.
   const probe_fds& fds() const noexcept { return fds_; }
 
  private:

@@ -231,8 +231,8 @@ class table {
 
  private:
   static constexpr int attempts = 4;
-  static constexpr std::uint32_t silence =
-      8;  // lookups in a row that found nothing while the probe did not run
+  /// Lookups in a row that found nothing while the probe did not run.
+  static constexpr std::uint32_t silence = 8;
 
   struct watch {
     std::atomic<std::uint64_t> runs{0};
