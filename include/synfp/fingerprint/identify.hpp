@@ -28,7 +28,8 @@
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
 
-/// Pointers and views are valid as long as the identifier that gave it, or a copy of it.
+/// Pointers and views point into the identifier that gave it, and are valid until that is changed, moved or
+/// destroyed.
 struct identification {
   const os_label* label = nullptr;               ///< null: nothing matched, or p0f_observe() sees nothing
   std::string_view database;                     ///< whose label; empty without one

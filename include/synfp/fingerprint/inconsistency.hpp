@@ -6,7 +6,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>  // input_iterator_tag
 #include <string_view>
 
 #include <synfp/version.hpp>
@@ -67,10 +66,7 @@ class inconsistency_set {
   class iterator {
    public:
     using value_type = inconsistency;
-    using reference = inconsistency;
-    using pointer = void;
     using difference_type = std::ptrdiff_t;
-    using iterator_category = std::input_iterator_tag;
 
     constexpr iterator() noexcept = default;
     constexpr explicit iterator(std::uint32_t rest) noexcept : rest_(rest) {}

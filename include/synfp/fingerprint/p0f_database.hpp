@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,7 +42,7 @@ enum class flow_reading : std::uint8_t { p0f, aware };
 
 /// The answer of a database.
 struct p0f_match {
-  const os_label* label;  ///< lives as long as the database or a copy of it
+  const os_label* label;  ///< in the database, or in what that was moved to
   match_quality quality;
   std::uint32_t line;     ///< of the signature in the database
   std::uint8_t distance;  ///< hops; with `random_ttl` the most there can be; a guess if `ttl_differs`
@@ -54,12 +53,9 @@ struct p0f_match {
   bool flow_ignored;      ///< the signature differs in the flow label: by flow_reading::aware only
 };
 
-/// Immutable, hence safe to use from any thread. A copy is cheap and shares the content.
+/// A value. The const functions are safe from any thread. What was moved from knows nothing.
 class p0f_database {
  public:
-  p0f_database(const p0f_database&) noexcept = default;  // moving copies: there is always content
-  p0f_database& operator=(const p0f_database&) noexcept = default;
-
   /// Reads all of a database. Sections other than [tcp:request] and [mtu] are checked (but not for signatures
   /// that cover each other) and not kept. `name` is for messages, mostly the path. Refuses what p0f refuses,
   /// with "NAME:LINE: what; what to do", and beyond that NUL bytes, numbers above 65535, "N-" followed by a
@@ -67,20 +63,20 @@ class p0f_database {
   static setup_result<p0f_database> parse(std::string_view text, std::string name) {
     auto content = detail::p0f_parser::parse(text, std::move(name));
     if (!content) return std::move(content).error();
-    return p0f_database(std::make_shared<const detail::p0f_content>(*std::move(content)));
+    return p0f_database(*std::move(content));
   }
 
   /// p0f's answer: the first specific signature without a difference, else the first generic one, else the
-  /// first with a fuzzy difference unless it is of a tool. Of its 17 quirks and the rest only what
-  /// match_quality::fuzzy names may differ. The costs grow with the signatures of the SYN's option layout.
-  /// Does not allocate.
+  /// first with a difference of match_quality::fuzzy, unless that one is of a tool. Like p0f, compares no IP
+  /// version: a signature for the other family fits if its quirks do. The time grows with the number of
+  /// signatures of the SYN's option layout. Does not allocate.
   std::optional<p0f_match> find(const p0f_signature& s,
                                 flow_reading reading = flow_reading::p0f) const noexcept {
     const std::uint32_t ignored = reading == flow_reading::aware ? std::uint32_t{p0f_signature::flow} : 0U;
     const detail::p0f_rule* generic = nullptr;
     const detail::p0f_rule* fuzzy = nullptr;
     detail::p0f_difference of_fuzzy;
-    for (const detail::p0f_rule& rule : content_->rules_of(s)) {
+    for (const detail::p0f_rule& rule : content_.rules_of(s)) {
       const detail::p0f_difference d = detail::compare(rule, s, ignored);
       if (d.hard) continue;
       if (d.ttl || d.quirks) {
@@ -98,28 +94,27 @@ class p0f_database {
     return answer(*fuzzy, s, match_quality::fuzzy, of_fuzzy);
   }
 
-  /// The [mtu] label; empty if there is none. Valid as long as the database or a copy of it.
+  /// The [mtu] label; empty if there is none. Valid as long as the database stays where it is.
   std::string_view link(std::uint32_t mtu) const noexcept {
-    const auto& links = content_->links;
+    const auto& links = content_.links;
     const auto at = std::lower_bound(links.begin(), links.end(), mtu,
                                      [](const auto& l, std::uint32_t wanted) { return l.mtu < wanted; });
     return at != links.end() && at->mtu == mtu ? std::string_view(at->label) : std::string_view();
   }
 
-  const std::string& name() const noexcept { return content_->name; }
+  const std::string& name() const noexcept { return content_.name; }
   /// Signatures of [tcp:request].
-  std::size_t size() const noexcept { return content_->rules.size(); }
+  std::size_t size() const noexcept { return content_.rules.size(); }
 
  private:
-  explicit p0f_database(std::shared_ptr<const detail::p0f_content> content) noexcept
-      : content_(std::move(content)) {}
+  explicit p0f_database(detail::p0f_content content) noexcept : content_(std::move(content)) {}
 
   p0f_match answer(const detail::p0f_rule& rule, const p0f_signature& s, match_quality quality,
                    detail::p0f_difference d) const noexcept {
     const unsigned ttl = s.ttl;
     const unsigned ceiling = ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255;
     const unsigned hops = (d.ttl ? ceiling : rule.ttl) - ttl;
-    return {.label = &content_->labels[rule.label],
+    return {.label = &content_.labels[rule.label],
             .quality = quality,
             .line = rule.line,
             .distance = static_cast<std::uint8_t>(hops),
@@ -130,7 +125,7 @@ class p0f_database {
             .flow_ignored = ((detail::p0f_quirks_for(rule, !s.v6) ^ s.quirks) & p0f_signature::flow) != 0};
   }
 
-  std::shared_ptr<const detail::p0f_content> content_;
+  detail::p0f_content content_;
 };
 
 }  // namespace fingerprint

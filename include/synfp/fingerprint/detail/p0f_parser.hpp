@@ -38,6 +38,7 @@ struct p0f_content {
 
   std::span<const p0f_rule> rules_of(const p0f_signature& s) const noexcept {
     const auto kinds = std::span(s.kind).first(std::min<std::size_t>(s.kinds, s.kind.size()));
+    if (buckets.empty()) return {};  // moved from
     const std::size_t mask = buckets.size() - 1;
     for (std::size_t i = hash_of(kinds) & mask; buckets[i].count != 0; i = (i + 1) & mask) {
       const auto used = buckets[i].layout.used();
