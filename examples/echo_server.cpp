@@ -34,10 +34,12 @@ struct settings {
   std::string capture = "auto";
   std::string interface;
   unsigned threads = 1;
+  std::vector<std::string> p0f_db;
+  bool flow_aware = false;
 };
 
 /// GET /: everything that is known of the connection's SYN.
-http::response describe(const http::request& request) {
+http::response describe(const http::request& request, const fingerprint::identifier& who) {
   const syn_lookup& syn = request.syn();
   http::text_type out;
   out.reserve(2200);
@@ -60,7 +62,7 @@ http::response describe(const http::request& request) {
     append_json_fingerprints(out, *syn);
 #endif
     put(R"(,"os":)");
-    append_json_os(out, nullptr);
+    append_json_os(out, who.identify(*syn, request.header("user-agent").value_or("")));
     put("}");
   }
   put("\n");

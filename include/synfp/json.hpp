@@ -241,10 +241,46 @@ void append_json_fingerprints(Text& out, const syn_record& syn, const Member&...
   out.push_back('}');
 }
 
-/// The member "os": null, for no answer.
-template <class Text>
-void append_json_os(Text& out, std::nullptr_t) {
-  out.append(std::string_view("null"));
+/// The object "os": the answer of fingerprint::identifier::identify(). `class`, `name` and `flavor` are the parts
+/// of `label`, which is null where nothing matched, as all that depends on it. A template over the one type that
+/// it takes: who prints no labels does not include the databases.
+template <class Text, class Identification>
+void append_json_os(Text& out, const Identification& id) {
+  if (id.label != nullptr) {
+    out.append(std::string_view(R"({"label":)"));
+    append_json_string(out, id.label->text());
+    out.append(std::string_view(R"(,"class":)"));
+    append_json_string(out, id.label->os_class);
+    out.append(std::string_view(R"(,"name":)"));
+    append_json_string(out, id.label->name);
+    out.append(std::string_view(R"(,"flavor":)"));
+    append_json_string(out, id.label->flavor);
+    out.append(std::string_view(R"(,"database":)"));
+    append_json_string(out, id.database);
+    detail::append_json_number(out, R"(,"line":)", id.line);
+    detail::append_json_plain(out, R"(,"match":)", to_string(id.quality));
+    detail::append_json_bool(out, R"(,"flow_aware":)", id.flow_aware);
+  } else {
+    out.append(std::string_view(
+        R"({"label":null,"class":null,"name":null,"flavor":null,"database":null,"line":null,"match":null,)"
+        R"("flow_aware":null)"));
+  }
+  detail::append_json_number(out, R"(,"distance":)", id.distance);
+  detail::append_json_bool(out, R"(,"distance_is_limit":)", id.distance_is_limit);
+  detail::append_json_number(out, R"(,"mtu":)", id.mtu);
+  out.append(std::string_view(R"(,"link":)"));
+  if (id.link.empty()) {
+    out.append(std::string_view("null"));
+  } else {
+    append_json_string(out, id.link);
+  }
+  out.append(std::string_view(R"(,"inconsistencies":[)"));
+  std::string_view separator;
+  for (const auto one : id.inconsistencies) {
+    detail::append_json_plain(out, separator, to_string(one));
+    separator = ",";
+  }
+  out.append(std::string_view("]}"));
 }
 
 SYNFP_END_NAMESPACE

@@ -84,8 +84,29 @@ void add_filter_port(CLI::App& sub, std::vector<std::uint16_t>& ports) {
       ->allow_extra_args(false);
 }
 
-output::output(int fd, format f, std::function<void()> before_write)
-    : fd_(fd), format_(f), before_write_(std::move(before_write)) {
+fingerprint::identifier databases::open() const {
+  fingerprint::identifier who;
+  if (flow_aware) who.read_flow(fingerprint::flow_reading::aware);
+  for (const std::string& file : files) {
+    auto database = fingerprint::p0f_database::load(file);
+    if (!database) throw failure(database.error().message);
+    who.add(*std::move(database));
+  }
+  return who;
+}
+
+void add_databases(CLI::App& sub, databases& asked) {
+  sub.add_option("--p0f-db", asked.files,
+                 "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
+                 "/etc/p0f/p0f.fp)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  sub.add_flag("--flow-aware", asked.flow_aware,
+               "an IPv6 flow label is no difference to a signature; p0f says it is");
+}
+
+output::output(int fd, format f, const databases& asked, std::function<void()> before_write)
+    : fd_(fd), format_(f), who_(asked.open()), before_write_(std::move(before_write)) {
 #ifndef SYNFP_JA4T
   if (f == format::ja4t)
     throw failure(
@@ -115,7 +136,8 @@ void output::append_row(const syn_record& syn) {
   append_cell(2, number(syn.ip().ttl()), true);
   append_cell(3, mss ? number(*mss).view() : "-", true);
   append_cell(4, number(syn.tcp().window()), true);
-  append_cell(5, "-", false);  // the label of the operating system goes here
+  const fingerprint::identification id = who_.identify(syn);
+  append_cell(5, id.label != nullptr ? id.label->name + ' ' + id.label->flavor : "-", false);
   text_.append(or_dash(fingerprint::p0f(syn)));
 }
 
@@ -141,7 +163,7 @@ void output::append_json_line(const syn_record& syn, const sighting& seen) {
   append_json_fingerprints(text_, syn);
 #endif
   text_.append(R"(,"os":)");
-  append_json_os(text_, nullptr);  // the answer of fingerprint/identify.hpp goes here
+  append_json_os(text_, who_.identify(syn));
   text_.push_back('}');
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/syn_record.hpp>
 
 namespace cli {
@@ -24,6 +25,18 @@ void add_format(CLI::App& sub, format& chosen);
 /// The option --filter-port, repeatable, into `ports`: SYNs to one of these; none: every port. `ports` must
 /// outlive the parsing.
 void add_filter_port(CLI::App& sub, std::vector<std::uint16_t>& ports);
+
+/// Who is asked for the operating system.
+struct databases {
+  std::vector<std::string> files;  ///< in p0f's grammar, besides our own
+  bool flow_aware = false;
+
+  /// Reads the files. Throws failure for one that cannot be read or is wrong.
+  synfp::fingerprint::identifier open() const;
+};
+
+/// The options --p0f-db and --flow-aware, into `asked`, which must outlive the parsing.
+void add_databases(CLI::App& sub, databases& asked);
 
 /// Since 1970, UTC.
 struct wall_time {
@@ -41,9 +54,9 @@ struct sighting {
 /// line per SYN; `table` begins with a head if the descriptor is a terminal.
 class output {
  public:
-  /// Throws failure for a format that this program was built without. `before_write` runs before each write:
-  /// a line that is not ours may have to leave the terminal.
-  output(int fd, format f, std::function<void()> before_write = {});
+  /// Throws failure for a format that this program was built without, and for databases that cannot be read.
+  /// `before_write` runs before each write: a line that is not ours may have to leave the terminal.
+  output(int fd, format f, const databases& asked, std::function<void()> before_write = {});
   output(const output&) = delete;
   output& operator=(const output&) = delete;
 
@@ -61,6 +74,7 @@ class output {
 
   int fd_;
   format format_;
+  synfp::fingerprint::identifier who_;
   std::function<void()> before_write_;
   std::string text_;
   std::array<std::size_t, 6> width_{21, 21, 3, 5, 5, 2};  // grows: IPv6 is as long as it is

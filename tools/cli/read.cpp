@@ -29,6 +29,7 @@ struct settings {
   std::string file;
   format shown = format::table;
   std::vector<std::uint16_t> ports;
+  databases asked;
 };
 
 /// The file as libpcap reads it. Counts the bytes, and lets `before_waiting` run before a read that may have
@@ -189,7 +190,7 @@ void report(const std::string& name, std::uint64_t frames, const tally& counts) 
 
 int read(const settings& s) {
   progress shown;
-  output out(STDOUT_FILENO, s.shown, [&shown] { shown.erase(); });
+  output out(STDOUT_FILENO, s.shown, s.asked, [&shown] { shown.erase(); });
   input in(s.file, [&out] { out.flush(); });
   const std::string name = s.file == "-" ? "stdin" : s.file;
   const pcap_file file = open_capture(in, name);
@@ -234,6 +235,7 @@ command add_read(CLI::App& app) {
   sub->add_option("FILE", s->file, "a pcap or pcapng file, or - for stdin")->required();
   add_format(*sub, s->shown);
   add_filter_port(*sub, s->ports);
+  add_databases(*sub, s->asked);
   sub->footer(
       R"(Frames may be Ethernet, raw IP, BSD loopback or Linux cooked, with up to two VLAN tags. What opens a
 TCP connection is printed, in the order of the file: SYN without ACK, FIN and RST. Fragments, frames
