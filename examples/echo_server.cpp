@@ -16,6 +16,7 @@
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/json.hpp>
@@ -110,13 +111,24 @@ class stop_on_signal {
 };
 
 template <capture::source Source>
-int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, unsigned threads) {
+int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s) {
+  // Read by every thread, changed by none.
+  const fingerprint::flow_reading flow =
+      s.flow_aware ? fingerprint::flow_reading::aware : fingerprint::flow_reading::p0f;
+  fingerprint::identifier who(flow);
+  for (const std::string& file : s.p0f_db) {
+    auto database = fingerprint::p0f_database::load(file);
+    if (!database) return fail(database.error());
+    who.add(*std::move(database), flow);
+  }
+
   net::server_options options;
-  options.threads = threads;
+  options.threads = s.threads;
   auto server = net::server::open(addresses, source, options);
   if (!server) return fail(server.error());
 
-  const http::routes routes{http::get<"/">(describe)};
+  const http::routes routes{
+      http::get<"/">([&who](const http::request& request) { return describe(request, who); })};
   const stop_on_signal stopper(*server);
   const auto accept_all = [&routes](net::listener& listener) -> task<> {
     while (auto accepted = co_await listener.accept()) spawn(http::serve(std::move(*accepted), routes));
@@ -147,7 +159,7 @@ int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   }
   auto probe = capture::probe<probe_config{.hook = Hook}>::open(options);
   if (!probe) return fail(probe.error());
-  return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s.threads);
+  return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s);
 }
 
 int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
@@ -155,10 +167,10 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
   auto probe = capture::probe<>::open();
   if (!probe) {
     fmt::print(stderr, "echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
-    return serve(addresses, saved, "saved_syn", s.threads);
+    return serve(addresses, saved, "saved_syn", s);
   }
   capture::first_of both(*probe, saved);
-  return serve(addresses, both, "reuseport+saved_syn", s.threads);
+  return serve(addresses, both, "reuseport+saved_syn", s);
 }
 
 }  // namespace
@@ -173,6 +185,14 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--interface", s.interface, "the interface that xdp watches");
   app.add_option("--threads", s.threads, "how many serve")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option(
+         "--p0f-db", s.p0f_db,
+         "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
+         "/etc/p0f/p0f.fp)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_flag("--flow-aware", s.flow_aware,
+               "an IPv6 flow label is no difference to a signature; p0f says it is");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -192,7 +212,7 @@ int main(int argc, char** argv) {
   }
   if (s.capture == "saved-syn") {
     capture::saved_syn saved;
-    return serve(addresses, saved, "saved_syn", s.threads);
+    return serve(addresses, saved, "saved_syn", s);
   }
   if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, s);
   if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, s);

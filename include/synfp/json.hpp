@@ -241,9 +241,9 @@ void append_json_fingerprints(Text& out, const syn_record& syn, const Member&...
   out.push_back('}');
 }
 
-/// The object "os": the answer of fingerprint::identifier::identify(). `class`, `name` and `flavor` are the parts
-/// of `label`, which is null where nothing matched, as all that depends on it. A template over the one type that
-/// it takes: who prints no labels does not include the databases.
+/// The object "os": the answer of fingerprint::identifier::identify(). `class`, `name` and `flavor` are the
+/// parts of `label`, which is null where nothing matched, as all that depends on it. A template over the one
+/// type that it takes: who prints no labels does not include the databases.
 template <class Text, class Identification>
 void append_json_os(Text& out, const Identification& id) {
   if (id.label != nullptr) {

@@ -85,20 +85,21 @@ void add_filter_port(CLI::App& sub, std::vector<std::uint16_t>& ports) {
 }
 
 fingerprint::identifier databases::open() const {
-  fingerprint::identifier who;
-  if (flow_aware) who.read_flow(fingerprint::flow_reading::aware);
+  const auto flow = flow_aware ? fingerprint::flow_reading::aware : fingerprint::flow_reading::p0f;
+  fingerprint::identifier who(flow);
   for (const std::string& file : files) {
     auto database = fingerprint::p0f_database::load(file);
     if (!database) throw failure(database.error().message);
-    who.add(*std::move(database));
+    who.add(*std::move(database), flow);
   }
   return who;
 }
 
 void add_databases(CLI::App& sub, databases& asked) {
-  sub.add_option("--p0f-db", asked.files,
-                 "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
-                 "/etc/p0f/p0f.fp)")
+  sub.add_option(
+         "--p0f-db", asked.files,
+         "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
+         "/etc/p0f/p0f.fp)")
       ->type_name("FILE")
       ->allow_extra_args(false);
   sub.add_flag("--flow-aware", asked.flow_aware,

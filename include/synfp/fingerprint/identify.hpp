@@ -50,9 +50,9 @@ struct identification {
 class identifier {
  public:
   /// With the signatures that this project recorded itself, named "synfp".
-  identifier() {
+  explicit identifier(flow_reading reading = flow_reading::p0f) {
     auto own = p0f_database::parse(recorded_signatures, "synfp");
-    if (own) add(*std::move(own));  // a test sees that they parse
+    if (own) add(*std::move(own), reading);  // a test sees that they parse
   }
   /// Without any database: add() yours.
   static identifier empty() { return identifier(nothing{}); }

@@ -4,7 +4,15 @@
 // is /etc/p0f/p0f.fp.
 #pragma once
 
+#include <fcntl.h>
+#include <sys/types.h>  // ssize_t
+#include <unistd.h>
+
+#include <algorithm>  // lower_bound
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>  // strerror
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,6 +72,28 @@ class p0f_database {
     auto content = detail::p0f_parser::parse(text, std::move(name));
     if (!content) return std::move(content).error();
     return p0f_database(*std::move(content));
+  }
+
+  /// parse() of a file; its path is the name. Reads no more than parse() takes.
+  static setup_result<p0f_database> load(const std::string& path) {
+    std::string text(detail::p0f_parser::max_bytes + 1, '\0');
+    std::size_t size = 0;
+    ssize_t n = -1;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+      do {
+        n = ::read(fd, text.data() + size, text.size() - size);
+        if (n > 0) size += static_cast<std::size_t>(n);
+      } while (n > 0 || (n < 0 && errno == EINTR));
+    }
+    const int number = errno;
+    if (fd >= 0) ::close(fd);
+    if (n < 0)
+      return setup_error{errc::system, number,
+                         "cannot read the signature database " + path + " (" + std::strerror(number) +
+                             "); it is a text file like the p0f.fp that p0f brings"};
+    text.resize(size);
+    return parse(text, path);
   }
 
   /// p0f's answer: the first specific signature without a difference, else the first generic one, else the
