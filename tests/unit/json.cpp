@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/json.hpp>
 
 #include <gtest/gtest.h>
@@ -79,6 +80,36 @@ TEST(json, a_lookup_and_a_miss) {
   l.age_ns = 1999;
   l.record.set_arrived({.retransmits = 2});
   EXPECT_EQ(text_of(l), R"({"source":"saved_syn","proof":"exact","age_us":1,"retransmits":2,"miss":null})");
+}
+
+TEST(json, an_identification_and_none) {
+  const auto os_of = [](const fingerprint::identification& id) {
+    std::string out;
+    append_json_os(out, id);
+    return out;
+  };
+  const fingerprint::os_label label{false, "win", "A \"quoted\" name", "1"};
+  fingerprint::identification id;
+  EXPECT_EQ(
+      os_of(id),
+      R"({"label":null,"class":null,"name":null,"flavor":null,"database":null,"line":null,"match":null,)"
+      R"("flow_aware":null,"distance":null,"distance_is_limit":false,"mtu":null,"link":null,)"
+      R"("inconsistencies":[]})");
+  id.label = &label;
+  id.database = "mine.fp";
+  id.line = 12;
+  id.quality = fingerprint::match_quality::fuzzy;
+  id.flow_aware = true;
+  id.distance = 3;
+  id.mtu = 1500;
+  id.link = "Ethernet";
+  id.inconsistencies.insert(fingerprint::inconsistency::ttl);
+  id.inconsistencies.insert(fingerprint::inconsistency::user_agent);
+  EXPECT_EQ(
+      os_of(id),
+      R"({"label":"s:win:A \"quoted\" name:1","class":"win","name":"A \"quoted\" name","flavor":"1",)"
+      R"("database":"mine.fp","line":12,"match":"fuzzy","flow_aware":true,"distance":3,)"
+      R"("distance_is_limit":false,"mtu":1500,"link":"Ethernet","inconsistencies":["user_agent","ttl"]})");
 }
 
 TEST(json, strings_are_escaped) {
