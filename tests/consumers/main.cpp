@@ -5,6 +5,7 @@
 #include <synfp/synfp.hpp>
 #else
 #include <synfp/capture/saved_syn.hpp>
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/server.hpp>
@@ -13,6 +14,10 @@
 #include <cstdio>
 
 int main() {
+  // The generated header with the recorded signatures came along.
+  if (synfp::fingerprint::identifier{}.identify({}).label != nullptr ||
+      synfp::fingerprint::recorded_signatures.empty())
+    return 1;
 #ifdef CONSUMER_USES_PROBE
   auto source = synfp::capture::probe<>::open();
   if (!source) {  // without privileges it says so

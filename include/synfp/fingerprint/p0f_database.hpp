@@ -106,7 +106,9 @@ class p0f_database {
     const detail::p0f_rule* generic = nullptr;
     const detail::p0f_rule* fuzzy = nullptr;
     detail::p0f_difference of_fuzzy;
+    const std::uint64_t word = detail::p0f_word(s);
     for (const detail::p0f_rule& rule : content_.rules_of(s)) {
+      if (!rule.may_match(word)) continue;
       const detail::p0f_difference d = detail::compare(rule, s, ignored);
       if (d.hard) continue;
       if (d.ttl || d.quirks) {

@@ -474,6 +474,7 @@ class p0f_parser {
       if (p0f_covers(earlier, rule))
         return fail("line " + std::to_string(earlier.line) + " already covers this signature; remove one");
     }
+    rule.prepare();
     others.push_back(rule);
     ++signatures_;
     return true;

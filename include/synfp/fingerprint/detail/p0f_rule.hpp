@@ -29,10 +29,21 @@ constexpr std::uint32_t hash_of(std::span<const std::uint8_t> kinds) noexcept {
   return h ^ h >> 15;
 }
 
+/// The fields in which most signatures of a layout differ, in one word.
+constexpr std::uint64_t p0f_word(std::uint16_t mss, std::uint16_t window, std::uint16_t multiplier,
+                                 std::uint8_t scale, p0f_signature::window_unit unit) noexcept {
+  return std::uint64_t{mss} | std::uint64_t{window} << 16 | std::uint64_t{multiplier} << 32 |
+         std::uint64_t{scale} << 48 | static_cast<std::uint64_t>(unit) << 56;
+}
+constexpr std::uint64_t p0f_word(const p0f_signature& s) noexcept {
+  return p0f_word(s.mss, s.window, s.multiplier, s.scale, s.unit);
+}
+
 struct p0f_rule {
   enum class window_rule : std::uint8_t { literal, any, modulo, mss, mtu };
   static constexpr std::int8_t any = -1;
 
+  std::uint64_t word = 0, word_mask = 0;  ///< what p0f_word() must be; set by prepare()
   std::uint32_t quirks = 0;
   std::int32_t mss = any;
   std::uint32_t line = 0;
@@ -48,6 +59,19 @@ struct p0f_rule {
   bool tool = false;
   std::uint8_t ip_option_length = 0;
   std::uint8_t eol_padding = 0;
+
+  /// From the other fields. Only saves time: compare() looks at everything.
+  constexpr void prepare() noexcept {
+    using unit = p0f_signature::window_unit;
+    const bool in_units = window_is == window_rule::mss || window_is == window_rule::mtu;
+    const bool literal = window_is == window_rule::literal;
+    word_mask = p0f_word(mss != any ? 0xffff : 0, literal ? 0xffff : 0, in_units ? 0xffff : 0,
+                         scale != any ? 0xff : 0, in_units ? unit{0xff} : unit::none);
+    word = word_mask & p0f_word(static_cast<std::uint16_t>(mss), window, window,
+                                static_cast<std::uint8_t>(scale),
+                                window_is == window_rule::mss ? unit::mss : unit::mtu);
+  }
+  constexpr bool may_match(std::uint64_t of_syn) const noexcept { return ((of_syn ^ word) & word_mask) == 0; }
 };
 
 /// How far a SYN is from a rule.
