@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """p0f itself as the judge: thousands of random SYNs, what p0f logs for each against what we print.
 
-Usage: p0f.py P0F HELPER [COUNT [SEED]]. HELPER is the program of fingerprint.cpp. Every packet has a connection of its
+Usage: p0f.py P0F HELPER SYNFP [COUNT [SEED]]. What is judged is `synfp read --format p0f` on the capture file that p0f
+reads; HELPER, the program of fingerprint.cpp, adds the strict reading and the MTU. Every packet has a connection of its
 own, by which its lines in p0f's log are found. A packet that p0f skips must be one for which we have nothing, and the
 other way round; each class of these is listed with its reason."""
 import collections
 import ipaddress
+import json
 import os
 import random
 import re
@@ -15,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 
-P0F, HELPER = sys.argv[1:3]
-COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 8000
-SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 3
+P0F, HELPER, SYNFP = sys.argv[1:4]
+COUNT = int(sys.argv[4]) if len(sys.argv) > 4 else 8000
+SEED = int(sys.argv[5]) if len(sys.argv) > 5 else 3
 DATABASE = "/etc/p0f/p0f.fp"
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << i for i in range(8))
 rng = random.Random(SEED)
@@ -203,6 +205,16 @@ def p0f_log(path, directory):
     return syns, mtus
 
 
+def synfp_read(path):
+    """{frame: signature, or "-"}: the lines of one format are those of the other, which has the frame numbers."""
+    def lines(form):
+        return subprocess.run([SYNFP, "read", path, "--format", form], stdout=subprocess.PIPE, text=True, check=True,
+                              timeout=300).stdout.splitlines()
+    signatures, frames = lines("p0f"), [json.loads(line)["frame"] for line in lines("json")]
+    assert len(signatures) == len(frames)
+    return dict(zip(frames, signatures))
+
+
 def main():
     packets = [packet(i) for i in range(COUNT)]
     assert len({p[1] for p in packets}) == COUNT
@@ -210,20 +222,19 @@ def main():
         path = os.path.join(directory, "syns.pcap")
         write_pcap(path, packets)
         syns, mtus = p0f_log(path, directory)
+        read = synfp_read(path)
     ours = subprocess.run([HELPER], input="".join(p[0].hex() + "\n" for p in packets), capture_output=True, text=True,
                           check=True, timeout=300).stdout.splitlines()
     assert len(ours) == COUNT
     failures, equal, mtu_equal, families = [], 0, 0, collections.Counter()
-    skipped, short, quirks = collections.Counter(), 0, collections.Counter()
+    skipped, quirks = collections.Counter(), collections.Counter()
     differ_strict = 0
-    for (data, key, reasons), line in zip(packets, ours):
-        signature, strict, mtu = line.split("\t") if line != "no record" else ("-", "-", "-")
+    for frame, ((data, key, reasons), line) in enumerate(zip(packets, ours), 1):
+        signature = read.get(frame, "-")
+        _, strict, mtu = line.split("\t") if line != "no record" else ("-", "-", "-")
         theirs = syns.get(key)
         if theirs is None:
-            # Only the record of headers does not know that the packet behind them was cut off.
-            if reasons == ["captured short"]:
-                short += 1
-            elif signature != "-":
+            if signature != "-":
                 failures.append(f"p0f skips, we do not: {reasons} {data.hex()} {line}")
             elif not reasons:
                 failures.append(f"skipped without a reason: {data.hex()}")
@@ -247,7 +258,6 @@ def main():
     print(f"seed {SEED}: {COUNT} packets, {equal} signatures equal ({families['4']} IPv4, {families['6']} IPv6), "
           f"{mtu_equal} MTUs equal; the strict reading differs in {differ_strict}")
     print("quirks seen:", ", ".join(f"{name} {n}" for name, n in quirks.most_common()))
-    print(f"skipped by p0f alone: {short} captured short (a record holds the headers only)")
     print("skipped by both:", sum(skipped.values()))
     for reason, n in skipped.most_common():
         print(f"  {n:5} {reason}")
