@@ -38,7 +38,7 @@ using synfp_test::bytes;
 using synfp_test::packet_builder;
 
 constexpr unsigned syns = 240'000;
-constexpr int rounds = 7;
+constexpr int rounds = 5;
 
 /// What five systems send, or nearly.
 std::vector<packet_builder> systems() {
