@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """p0f itself as the judge: thousands of random SYNs, what p0f logs for each against what we print.
 
-Usage: p0f.py P0F HELPER [COUNT [SEED]]. HELPER is the program of fingerprint.cpp. Every packet has a connection of its
+Usage: p0f.py P0F HELPER SYNFP [COUNT [SEED]]. What is judged is `synfp read --format p0f` on the capture file that p0f
+reads; HELPER, the program of fingerprint.cpp, adds the strict reading and the MTU. Every packet has a connection of its
 own, by which its lines in p0f's log are found. A packet that p0f skips must be one for which we have nothing, and the
 other way round; each class of these is listed with its reason."""
 import collections
 import ipaddress
+import json
 import os
 import random
 import struct
@@ -18,9 +20,9 @@ sys.dont_write_bytecode = True
 import p0f_common  # noqa: E402
 from p0f_common import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG  # noqa: E402
 
-P0F, HELPER = sys.argv[1:3]
-COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 8000
-SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 3
+P0F, HELPER, SYNFP = sys.argv[1:4]
+COUNT = int(sys.argv[4]) if len(sys.argv) > 4 else 8000
+SEED = int(sys.argv[5]) if len(sys.argv) > 5 else 3
 rng = random.Random(SEED)
 
 
@@ -172,6 +174,16 @@ def packet(index):
     return head + tcp, (str(source), source_port), reasons
 
 
+def synfp_read(path):
+    """{frame: signature, or "-"}: the lines of one format are those of the other, which has the frame numbers."""
+    def lines(form):
+        return subprocess.run([SYNFP, "read", path, "--format", form], stdout=subprocess.PIPE, text=True, check=True,
+                              timeout=300).stdout.splitlines()
+    signatures, frames = lines("p0f"), [json.loads(line)["frame"] for line in lines("json")]
+    assert len(signatures) == len(frames)
+    return dict(zip(frames, signatures))
+
+
 def main():
     packets = [packet(i) for i in range(COUNT)]
     assert len({p[1] for p in packets}) == COUNT
@@ -179,20 +191,19 @@ def main():
         path = os.path.join(directory, "syns.pcap")
         p0f_common.write_pcap(path, [p[0] for p in packets])
         syns, mtus = p0f_common.p0f_log(P0F, path, directory)
+        read = synfp_read(path)
     ours = subprocess.run([HELPER], input="".join(p[0].hex() + "\n" for p in packets), capture_output=True, text=True,
                           check=True, timeout=300).stdout.splitlines()
     assert len(ours) == COUNT
     failures, equal, mtu_equal, families = [], 0, 0, collections.Counter()
-    skipped, short, quirks = collections.Counter(), 0, collections.Counter()
+    skipped, quirks = collections.Counter(), collections.Counter()
     differ_strict = 0
-    for (data, key, reasons), line in zip(packets, ours):
-        signature, strict, mtu = line.split("\t") if line != "no record" else ("-", "-", "-")
+    for frame, ((data, key, reasons), line) in enumerate(zip(packets, ours), 1):
+        signature = read.get(frame, "-")
+        _, strict, mtu = line.split("\t") if line != "no record" else ("-", "-", "-")
         theirs = syns.get(key)
         if theirs is None:
-            # Only the record of headers does not know that the packet behind them was cut off.
-            if reasons == ["captured short"]:
-                short += 1
-            elif signature != "-":
+            if signature != "-":
                 failures.append(f"p0f skips, we do not: {reasons} {data.hex()} {line}")
             elif not reasons:
                 failures.append(f"skipped without a reason: {data.hex()}")
@@ -216,7 +227,6 @@ def main():
     print(f"seed {SEED}: {COUNT} packets, {equal} signatures equal ({families['4']} IPv4, {families['6']} IPv6), "
           f"{mtu_equal} MTUs equal; the strict reading differs in {differ_strict}")
     print("quirks seen:", ", ".join(f"{name} {n}" for name, n in quirks.most_common()))
-    print(f"skipped by p0f alone: {short} captured short (a record holds the headers only)")
     print("skipped by both:", sum(skipped.values()))
     for reason, n in skipped.most_common():
         print(f"  {n:5} {reason}")

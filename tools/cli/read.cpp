@@ -248,7 +248,7 @@ Exit status: 0; 1 if the file is damaged (what is before the damage is printed) 
 written; 2 if nothing was read.
 
   synfp read traffic.pcapng
-  tcpdump -w - 'tcp[tcpflags] & tcp-syn != 0' | synfp read - --format p0f --filter-port 443)");
+  tcpdump -i any -U -w - tcp | synfp read - --format p0f --filter-port 443)");
   return {sub, [s] { return read(*s); }};
 }
 
