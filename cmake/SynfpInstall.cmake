@@ -7,6 +7,8 @@ set(pkgconfig_dir ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/synfp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+install(FILES ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp/fingerprint)
 
 install(TARGETS synfp EXPORT synfp-targets)
 install(EXPORT synfp-targets NAMESPACE synfp:: DESTINATION ${package_dir})

@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cstdio>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,14 +16,10 @@
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
-#include <synfp/fingerprint/haproxy.hpp>
-#include <synfp/fingerprint/muonfp.hpp>
-#include <synfp/fingerprint/ndpi.hpp>
-#include <synfp/fingerprint/p0f.hpp>
-#include <synfp/fingerprint/pfos.hpp>
-#include <synfp/fingerprint/satori.hpp>
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
+#include <synfp/json.hpp>
 #include <synfp/net/server.hpp>
 
 #ifdef SYNFP_JA4T  // not free for every use, see the header
@@ -40,143 +35,38 @@ struct settings {
   std::string capture = "auto";
   std::string interface;
   unsigned threads = 1;
+  std::vector<std::string> p0f_db;
+  bool flow_aware = false;
 };
 
-// ---- JSON ----
-// Only numbers, fixed names and characters of fingerprints and addresses: nothing needs escaping.
-
-using json_text = http::text_type;
-
-template <class... Args>
-void put(json_text& out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-template <class T>
-void put_or_null(json_text& out, const std::optional<T>& value) {
-  if (value) {
-    put(out, "{}", *value);
-  } else {
-    put(out, "null");
-  }
-}
-
-template <std::size_t N>
-void put_or_null(json_text& out, const std::optional<fixed_text<N>>& text) {
-  if (text) {
-    put(out, "\"{}\"", text->view());
-  } else {
-    put(out, "null");
-  }
-}
-
-void put_endpoint(json_text& out, const endpoint& e) {
-  put(out, R"({{"address":"{}","port":{}}})", e.address_text().view(), e.port());
-}
-
-void put_option_name(json_text& out, unsigned kind) {
-  switch (kind) {
-    case 1: put(out, "\"nop\""); break;
-    case 2: put(out, "\"mss\""); break;
-    case 3: put(out, "\"ws\""); break;
-    case 4: put(out, "\"sok\""); break;
-    case 5: put(out, "\"sack\""); break;
-    case 8: put(out, "\"ts\""); break;
-    default: put(out, "\"?{}\"", kind); break;
-  }
-}
-
-void put_ip(json_text& out, const ip_view& ip) {
-  put(out, R"({{"version":{},"header_length":{},"tos":{},)", ip.version(), ip.header_length(), ip.tos());
-  if (ip.is_v4()) {
-    put(out, R"("id":{},"dont_fragment":{},"ttl":{},"flow_label":null}})", ip.id(), ip.dont_fragment(),
-        ip.ttl());
-  } else {
-    put(out, R"("id":null,"dont_fragment":null,"ttl":{},"flow_label":{}}})", ip.ttl(), ip.flow_label());
-  }
-}
-
-void put_tcp(json_text& out, const syn_record& syn) {
-  const tcp_view tcp = syn.tcp();
-  put(out, R"({{"sequence":{},"acknowledgment":{},"flags":[)", tcp.sequence(), tcp.acknowledgment());
-  const char* separator = "";
-  static constexpr const char* names[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"};
-  for (unsigned i = 0; i < std::size(names); ++i) {
-    if ((tcp.flags() >> i & 1U) == 0) continue;
-    put(out, "{}\"{}\"", separator, names[i]);
-    separator = ",";
-  }
-  const auto known = tcp.known();
-  put(out, R"(],"window":{},"urgent_pointer":{},"mss":)", tcp.window(), tcp.urgent_pointer());
-  put_or_null(out, known.mss);
-  put(out, R"(,"window_scale":)");
-  put_or_null(out, known.window_scale);
-  put(out, R"(,"sack_permitted":{},"timestamp":)", known.sack_permitted);
-  if (known.timestamp) {
-    put(out, R"({{"value":{},"echo":{}}})", known.timestamp->value, known.timestamp->echo);
-  } else {
-    put(out, "null");
-  }
-  put(out, R"(,"options":[)");
-  separator = "";
-  tcp_option_walk walk = tcp.options();
-  while (const auto option = walk.next()) {
-    put(out, "{}", separator);
-    put_option_name(out, option->kind);
-    separator = ",";
-  }
-  if (walk.end_of_list()) put(out, "{}\"eol\"", separator);
-  put(out, R"(],"payload":{}}})", syn.has_payload());
-}
-
-/// null: the format has nothing to say about this SYN.
-void put_fingerprints(json_text& out, const syn_record& syn) {
-  put(out, R"({{"p0f":)");
-  put_or_null(out, fingerprint::p0f(syn));
-  put(out, R"(,"muonfp":"{}","haproxy":"{}","satori":)", fingerprint::muonfp(syn).view(),
-      fingerprint::haproxy(syn).view());
-  put_or_null(out, fingerprint::satori(syn));
-  put(out, R"(,"ndpi":)");
-  put_or_null(out, fingerprint::ndpi(syn));
-  put(out, R"(,"pfos":)");
-  put_or_null(out, fingerprint::pfos(syn));
-#ifdef SYNFP_JA4T
-  put(out, R"(,"ja4t":"{}")", fingerprint::ja4t(syn).view());
-#endif
-  put(out, "}}");
-}
-
-http::response describe(const http::request& request) {
+/// GET /: everything that is known of the connection's SYN.
+http::response describe(const http::request& request, const fingerprint::identifier& who) {
   const syn_lookup& syn = request.syn();
-  json_text out;
+  http::text_type out;
   out.reserve(2200);
-  put(out, R"({{"peer":)");
-  put_endpoint(out, request.peer());
-  put(out, R"(,"local":)");
-  put_endpoint(out, request.local());
+  const auto put = [&out](std::string_view text) { out.append(text); };
+  put(R"({"peer":)");
+  append_json(out, request.peer());
+  put(R"(,"local":)");
+  append_json(out, request.local());
+  put(R"(,"capture":)");
+  append_json(out, syn);
   if (!syn) {
-    put(out,
-        R"(,"capture":{{"source":null,"proof":null,"age_us":null,"retransmits":null,"miss":"{}"}},"syn":null,)"
-        R"("fingerprint":null,"os":null}})",
-        to_string(syn.miss));
-    out.push_back('\n');
-    return http::json(std::move(out));
+    put(R"(,"syn":null,"fingerprint":null,"os":null})");
+  } else {
+    put(R"(,"syn":)");
+    append_json(out, *syn);
+    put(R"(,"fingerprint":)");
+#ifdef SYNFP_JA4T
+    append_json_fingerprints(out, *syn, json_member{"ja4t", fingerprint::ja4t(*syn)});
+#else
+    append_json_fingerprints(out, *syn);
+#endif
+    put(R"(,"os":)");
+    append_json_os(out, who.identify(*syn, request.header("user-agent").value_or("")));
+    put("}");
   }
-  put(out, R"(,"capture":{{"source":"{}","proof":"{}","age_us":)", to_string(syn.source),
-      to_string(syn.proof));
-  put_or_null(out, syn.age_ns ? std::optional(*syn.age_ns / 1000) : std::nullopt);
-  put(out, R"(,"retransmits":)");
-  put_or_null(out, syn->arrived().retransmits);
-  put(out, R"(,"miss":null}},"syn":{{"ip":)");
-  put_ip(out, syn->ip());
-  put(out, R"(,"tcp":)");
-  put_tcp(out, *syn);
-  put(out, R"(,"raw":")");
-  for (const unsigned byte : syn->bytes()) put(out, "{:02x}", byte);
-  put(out, R"("}},"fingerprint":)");
-  put_fingerprints(out, *syn);
-  put(out, R"(,"os":null}})");
-  out.push_back('\n');
+  put("\n");
   return http::json(std::move(out));
 }
 
@@ -221,13 +111,24 @@ class stop_on_signal {
 };
 
 template <capture::source Source>
-int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, unsigned threads) {
+int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s) {
+  // Read by every thread, changed by none.
+  const fingerprint::flow_reading flow =
+      s.flow_aware ? fingerprint::flow_reading::aware : fingerprint::flow_reading::p0f;
+  fingerprint::identifier who(flow);
+  for (const std::string& file : s.p0f_db) {
+    auto database = fingerprint::p0f_database::load(file);
+    if (!database) return fail(database.error());
+    who.add(*std::move(database), flow);
+  }
+
   net::server_options options;
-  options.threads = threads;
+  options.threads = s.threads;
   auto server = net::server::open(addresses, source, options);
   if (!server) return fail(server.error());
 
-  const http::routes routes{http::get<"/">(describe)};
+  const http::routes routes{
+      http::get<"/">([&who](const http::request& request) { return describe(request, who); })};
   const stop_on_signal stopper(*server);
   const auto accept_all = [&routes](net::listener& listener) -> task<> {
     while (auto accepted = co_await listener.accept()) spawn(http::serve(std::move(*accepted), routes));
@@ -258,7 +159,7 @@ int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   }
   auto probe = capture::probe<probe_config{.hook = Hook}>::open(options);
   if (!probe) return fail(probe.error());
-  return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s.threads);
+  return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s);
 }
 
 int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
@@ -266,10 +167,10 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
   auto probe = capture::probe<>::open();
   if (!probe) {
     fmt::print(stderr, "echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
-    return serve(addresses, saved, "saved_syn", s.threads);
+    return serve(addresses, saved, "saved_syn", s);
   }
   capture::first_of both(*probe, saved);
-  return serve(addresses, both, "reuseport+saved_syn", s.threads);
+  return serve(addresses, both, "reuseport+saved_syn", s);
 }
 
 }  // namespace
@@ -284,6 +185,14 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--interface", s.interface, "the interface that xdp watches");
   app.add_option("--threads", s.threads, "how many serve")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option(
+         "--p0f-db", s.p0f_db,
+         "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
+         "/etc/p0f/p0f.fp)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_flag("--flow-aware", s.flow_aware,
+               "an IPv6 flow label is no difference to a signature; p0f says it is");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -303,7 +212,7 @@ int main(int argc, char** argv) {
   }
   if (s.capture == "saved-syn") {
     capture::saved_syn saved;
-    return serve(addresses, saved, "saved_syn", s.threads);
+    return serve(addresses, saved, "saved_syn", s);
   }
   if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, s);
   if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, s);

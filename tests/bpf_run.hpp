@@ -40,7 +40,8 @@ inline run_result run_xdp(int program, const bytes& frame, int repeat = 1) {
 /// refuse.
 class raw_object {
  public:
-  raw_object(const char* program, std::uint32_t buckets, std::uint64_t conflict_ns) {
+  raw_object(const char* program, std::uint32_t buckets, std::uint64_t conflict_ns,
+             synfp::milliseconds hold = {0}) {
     namespace object = synfp::detail::bpf_object;
     const libbpf_print_fn_t before = libbpf_set_print(nullptr);
     object_ = bpf_object__open_mem(object::words, object::size, nullptr);
@@ -53,7 +54,7 @@ class raw_object {
     synfp::probe_config wanted;
     wanted.hook = synfp::hook::xdp;
     wanted.buckets = buckets;
-    wanted.hold = {0};
+    wanted.hold = hold;
     synfp::synfp_meta meta = synfp::detail::describe(wanted);
     meta.cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
     meta.secret[0] = 0x0706050403020100;

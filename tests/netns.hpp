@@ -157,8 +157,8 @@ inline fd accepted(const fd& listener, int milliseconds = 5000) {
   return fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
 }
 
-/// A client socket that is connected to `to`, from `from` if its port is not 0.
-inline fd connected(const synfp::endpoint& to, const synfp::endpoint& from = {}) {
+/// A client socket that is connected to `to`, from `from` if its port is not 0; its packets carry `mark`.
+inline fd connected(const synfp::endpoint& to, const synfp::endpoint& from = {}, int mark = 0) {
   sockaddr_storage address;
   fd s;
   if (from.port() != 0) {
@@ -170,6 +170,7 @@ inline fd connected(const synfp::endpoint& to, const synfp::endpoint& from = {})
   }
   const socklen_t length = to.to_sockaddr(address);
   if (!s) s = fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (mark != 0) must(::setsockopt(s.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0, "SO_MARK");
   must(::connect(s.get(), reinterpret_cast<sockaddr*>(&address), length) == 0, "connect");
   return s;
 }

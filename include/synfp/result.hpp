@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>  // construct_at, destroy_at
 #include <new>
+#include <optional>  // construct_at, destroy_at: <memory> brings streams, hence <system_error>
 #include <string_view>
 #include <type_traits>
 #include <utility>

@@ -3,20 +3,23 @@
 // include that part: compile time and libraries follow from the headers.
 #pragma once
 
-#include <synfp/capture/first_of.hpp>     // IWYU pragma: export
-#include <synfp/capture/fixed.hpp>        // IWYU pragma: export
-#include <synfp/capture/probe.hpp>        // IWYU pragma: export
-#include <synfp/capture/saved_syn.hpp>    // IWYU pragma: export
-#include <synfp/capture/table.hpp>        // IWYU pragma: export
-#include <synfp/endpoint.hpp>             // IWYU pragma: export
-#include <synfp/fingerprint/haproxy.hpp>  // IWYU pragma: export
-#include <synfp/fingerprint/muonfp.hpp>   // IWYU pragma: export
-#include <synfp/fingerprint/ndpi.hpp>     // IWYU pragma: export
-#include <synfp/fingerprint/p0f.hpp>      // IWYU pragma: export
-#include <synfp/fingerprint/pfos.hpp>     // IWYU pragma: export
-#include <synfp/fingerprint/satori.hpp>   // IWYU pragma: export
-#include <synfp/http/routes.hpp>          // IWYU pragma: export
-#include <synfp/http/serve.hpp>           // IWYU pragma: export
-#include <synfp/net/server.hpp>           // IWYU pragma: export
-#include <synfp/probe_config.hpp>         // IWYU pragma: export
-#include <synfp/syn_record.hpp>           // IWYU pragma: export
+#include <synfp/capture/first_of.hpp>      // IWYU pragma: export
+#include <synfp/capture/fixed.hpp>         // IWYU pragma: export
+#include <synfp/capture/probe.hpp>         // IWYU pragma: export
+#include <synfp/capture/saved_syn.hpp>     // IWYU pragma: export
+#include <synfp/capture/table.hpp>         // IWYU pragma: export
+#include <synfp/endpoint.hpp>              // IWYU pragma: export
+#include <synfp/fingerprint/haproxy.hpp>   // IWYU pragma: export
+#include <synfp/fingerprint/identify.hpp>  // IWYU pragma: export
+#include <synfp/fingerprint/muonfp.hpp>    // IWYU pragma: export
+#include <synfp/fingerprint/ndpi.hpp>      // IWYU pragma: export
+#include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
+#include <synfp/fingerprint/pfos.hpp>      // IWYU pragma: export
+#include <synfp/fingerprint/satori.hpp>    // IWYU pragma: export
+#include <synfp/http/routes.hpp>           // IWYU pragma: export
+#include <synfp/http/serve.hpp>            // IWYU pragma: export
+#include <synfp/json.hpp>                  // IWYU pragma: export
+#include <synfp/net/server.hpp>            // IWYU pragma: export
+#include <synfp/probe_config.hpp>          // IWYU pragma: export
+#include <synfp/sizing.hpp>                // IWYU pragma: export
+#include <synfp/syn_record.hpp>            // IWYU pragma: export

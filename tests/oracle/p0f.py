@@ -9,17 +9,18 @@ import collections
 import ipaddress
 import os
 import random
-import re
 import struct
 import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+import p0f_common  # noqa: E402
+from p0f_common import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG  # noqa: E402
+
 P0F, HELPER = sys.argv[1:3]
 COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 8000
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 3
-DATABASE = "/etc/p0f/p0f.fp"
-FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << i for i in range(8))
 rng = random.Random(SEED)
 
 
@@ -28,9 +29,7 @@ def chance(p):
 
 
 def interesting(bits):
-    """A number that is small, large, or anything."""
-    top = (1 << bits) - 1
-    return rng.choice((0, 1, top, top - 1, 1 << (bits - 1), rng.randrange(top + 1), rng.randrange(top + 1)))
+    return p0f_common.interesting(rng, bits)
 
 
 def mss_value():
@@ -173,43 +172,13 @@ def packet(index):
     return head + tcp, (str(source), source_port), reasons
 
 
-def write_pcap(path, packets):
-    with open(path, "wb") as f:
-        f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
-        for i, (data, _, _) in enumerate(packets):
-            frame = bytes(12) + (b"\x86\xdd" if data[0] >> 4 == 6 else b"\x08\x00") + data
-            f.write(struct.pack("<IIII", 1_700_000_000 + i // 1000, i % 1000 * 1000, len(frame), len(frame)) + frame)
-
-
-def p0f_log(path, directory):
-    """{(source, port): {field: value}} of mod=syn, and the same of mod=mtu."""
-    log = os.path.join(directory, "log")
-    done = subprocess.run([P0F, "-f", DATABASE, "-r", path, "-o", log], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        sys.exit(f"p0f failed: {done.stdout}{done.stderr}")
-    syns, mtus = {}, {}
-    with open(log) as f:
-        for line in f:
-            fields = dict(part.split("=", 1) for part in re.sub(r"^\[[^]]*\] ", "", line.rstrip("\n")).split("|"))
-            address, port = fields["cli"].rsplit("/", 1)
-            key = str(ipaddress.ip_address(address)), int(port)
-            if fields["mod"] in ("syn", "sendsyn probe"):
-                if key in syns:
-                    sys.exit(f"two signatures of {key}")
-                syns[key] = fields
-            elif fields["mod"] == "mtu":
-                mtus[key] = fields
-    return syns, mtus
-
-
 def main():
     packets = [packet(i) for i in range(COUNT)]
     assert len({p[1] for p in packets}) == COUNT
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "syns.pcap")
-        write_pcap(path, packets)
-        syns, mtus = p0f_log(path, directory)
+        p0f_common.write_pcap(path, [p[0] for p in packets])
+        syns, mtus = p0f_common.p0f_log(P0F, path, directory)
     ours = subprocess.run([HELPER], input="".join(p[0].hex() + "\n" for p in packets), capture_output=True, text=True,
                           check=True, timeout=300).stdout.splitlines()
     assert len(ours) == COUNT

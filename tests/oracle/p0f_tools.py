@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Real tools under the eyes of p0f and of synfp: nmap, masscan, zmap, hping3 and curl scan a namespace in which p0f
 listens, with our own database, and tcpdump records. What p0f logs of each SYN is what `synfp read` says of the
-recording, and it names the tool.
+recording, signature and label, and it names the tool.
 
 Usage: p0f_tools.py P0F SYNFP DATABASE. Needs root. Every tool has destination ports of its own, by which its SYNs are
 told apart."""
 import collections
 import http.server
 import ipaddress
+import json
 import os
 import re
 import signal
@@ -141,6 +142,18 @@ def read_log(path):
     return found
 
 
+def judgement(fields):
+    """(label, generic or fuzzy or neither) of a line of p0f's log"""
+    params = fields["params"].split(" ")
+    return fields.get("os") or fields.get("app"), next((p for p in ("generic", "fuzzy") if p in params), "exact")
+
+
+def our_judgement(os_):
+    if not os_ or not os_["label"]:
+        return "???", "exact"
+    return f"{os_['name']} {os_['flavor'] or ''}".rstrip(), os_["match"]
+
+
 def scan(pair, directory):
     """Runs the tools; (p0f's log, the recording)."""
     log = os.path.join(directory, "log")
@@ -195,13 +208,14 @@ def main():
             path = os.path.join(directory, "syns.pcap")
             with open(path, "wb") as file:
                 file.write(recording[:24] + b"".join(first.values()))
-            lines = subprocess.run([SYNFP, "read", path], capture_output=True, text=True, check=True,
+            lines = subprocess.run([SYNFP, "read", "--format", "json", path], capture_output=True, text=True, check=True,
                                    timeout=TIMEOUT).stdout.splitlines()
     finally:
         pair.delete()
     if len(lines) != len(first):
         sys.exit(f"synfp read: {len(lines)} lines for {len(first)} SYNs")
-    ours = dict(zip(first, lines))
+    said = dict(zip(first, map(json.loads, lines)))
+    ours = {key: line["fingerprint"]["p0f"] for key, line in said.items()}
 
     for key in ours.keys() ^ logged.keys():
         failures.append(f"{key}: {'p0f' if key in ours else 'tcpdump'} has not seen it")
@@ -209,7 +223,8 @@ def main():
         theirs = logged[key][0]["raw_sig"]
         if theirs != ours[key]:
             failures.append(f"{key}: p0f {theirs}\n  we  {ours[key]}")
-    # The place for our own matcher: the label of each SYN that synfp concludes is logged[key][0]'s.
+        if judgement(logged[key][0]) != our_judgement(said[key]["os"]):
+            failures.append(f"{key}: p0f {judgement(logged[key][0])}\n  we  {our_judgement(said[key]['os'])}")
 
     for tool in TOOLS:
         of_tool = [key for key in ours if key[3] in tool.ports]

@@ -91,8 +91,8 @@ def ask(address, port=PORT, timeout=10):
         return json.loads(body), sock.getsockname()
 
 
-def curl(url, inside=None):
-    argv = ["curl", "-sS", "--max-time", "10", url]
+def curl(url, inside=None, *options):
+    argv = ["curl", "-sS", "--max-time", "10", *options, url]
     return json.loads(subprocess.run(inside.command(*argv) if inside else argv, check=True, capture_output=True).stdout)
 
 
@@ -194,6 +194,8 @@ class OverLoopback(unittest.TestCase):
                       refused("--capture", "xdp", "--interface", "lo", user="65534"))
         self.assertIn("CAP_NET_BIND_SERVICE", refused("--listen", "127.0.0.1:80", "--capture", "saved-syn",
                                                       user="65534"))
+        self.assertIn("cannot read the signature database /nope", refused("--p0f-db", "/nope"))
+        self.assertIn(f"{__file__}:1: neither a [section] nor", refused("--p0f-db", __file__))
         with Server("--listen", f"127.0.0.1:{PORT}", inside=self.space):
             self.assertIn("another program uses the port", refused("--listen", f"127.0.0.1:{PORT}"))
             self.assertIn("another program uses the port", refused("--listen", f"[::]:{PORT}"))
@@ -433,6 +435,28 @@ class BetweenNamespaces(unittest.TestCase):
                 else:
                     self.assertIn(f"flowlabel 0x{ip['flow_label']:05x}, hlim {ip['ttl']}", text)
                 self.assertIn(f".{answer['peer']['port']} >", text)
+
+    def test_the_label_with_its_evidence(self):
+        """This kernel's SYN by our own database; what contradicts it; a database of the user's."""
+        with tempfile.NamedTemporaryFile("w", suffix=".fp") as mine:
+            mine.write("classes = unix\n[mtu]\nlabel = My link\nsig = 1337\n")
+            mine.flush()
+            with Server("--listen", f"[::]:{PORT}", "--p0f-db", mine.name, inside=self.net.server):
+                for url in (f"http://198.18.0.2:{PORT}/", f"http://[2001:db8::2]:{PORT}/"):
+                    os_ = curl(url, self.net.client)["os"]
+                    print(json.dumps(os_))
+                    self.assertTrue(os_["label"].startswith("s:unix:Linux:"), os_)
+                    self.assertEqual(":".join(("s", os_["class"], os_["name"], os_["flavor"])), os_["label"])
+                    self.assertEqual((os_["database"], os_["match"], os_["flow_aware"]), ("synfp", "exact", False))
+                    self.assertEqual((os_["distance"], os_["mtu"], os_["link"][:8]), (0, 1500, "Ethernet"))
+                    self.assertEqual(os_["inconsistencies"], [])
+                    windows = curl(url, self.net.client, "-A", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)")["os"]
+                    self.assertEqual(windows["inconsistencies"], ["user_agent"])
+                with self.net.client, socket.socket() as sock:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1337 - 40)
+                    sock.connect(("198.18.0.2", PORT))
+                    os_ = json.loads(exchange(sock)[2])["os"]
+                    self.assertEqual((os_["mtu"], os_["link"]), (1337, "My link"), os_)
 
     def crowd(self, options, cookies, clients=2000, wave=500):
         """Every client has an MSS and a TTL of its own. The server sleeps while a wave connects, so that hundreds of

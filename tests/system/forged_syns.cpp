@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
+#include <synfp/capture/saved_syn.hpp>
 
 #include "../packet_socket.hpp"
 
@@ -53,9 +55,31 @@ class scene {
     if (flags != syn) p.options.clear();
     hosts_.client.inside([&] { wire_->send(p.frame()); });
   }
+  /// The client's SYN in two fragments (IPv4), which the stack joins; returns what its ACK has to
+  /// acknowledge.
+  std::uint32_t send_syn_in_fragments(std::uint32_t sequence) {
+    packet_builder p = base_;
+    p.sequence = sequence;
+    const bytes segment = p.tcp();
+    constexpr std::size_t cut = 24;
+    for (const bool first : {true, false}) {
+      packet_builder part = p;
+      part.fragment = first ? 0x2000 : cut / 8;
+      part.total_length = static_cast<std::uint16_t>(20 + (first ? cut : segment.size() - cut));
+      bytes packet = part.ip();
+      packet.resize(20);
+      packet.insert(packet.end(), segment.begin() + (first ? 0 : cut),
+                    first ? segment.begin() + cut : segment.end());
+      hosts_.client.inside([&] { wire_->send(p.framed(packet)); });
+    }
+    return acknowledgment_of(sequence);
+  }
   /// The client's SYN; returns what its ACK has to acknowledge, from the answer to this very SYN.
   std::uint32_t send_syn(std::uint32_t sequence) {
     send(sequence, syn);
+    return acknowledgment_of(sequence);
+  }
+  std::uint32_t acknowledgment_of(std::uint32_t sequence) const {
     for (;;) {
       const bytes answer =
           wire_->next(base_.destination.port(), base_.source.port(), static_cast<std::uint8_t>(syn | ack));
@@ -76,6 +100,13 @@ class scene {
     hosts_.client.inside([&] { wire_->send(p.frame()); });
     if (wire_->next(9, p.source.port(), static_cast<std::uint8_t>(rst | ack)).empty())
       throw std::runtime_error("no RST");
+  }
+  /// The listener keeps SYNs as well.
+  void keep_syns() { ASSERT_TRUE(kept_.prepare(listener_.get(), false)); }
+  /// The answer to a server that asks the kernel whenever the probe has only `tuple`.
+  synfp::syn_lookup take_strict() const {
+    synfp::capture::first_of both(synfp::capture::trust::strict, *probe_, kept_);
+    return both.take({connection_.get(), peer_of(connection_.get()), local_of(connection_.get())}, now_ns());
   }
   bool accept() {
     connection_ = accepted(listener_);
@@ -105,6 +136,7 @@ class scene {
   using probe_type = synfp::capture::probe<probe_config{.hook = H, .buckets = 16}>;
   two_hosts hosts_;
   std::unique_ptr<probe_type> probe_;
+  mutable synfp::capture::saved_syn kept_;
   std::unique_ptr<packet_socket> wire_;
   fd listener_, connection_;
   packet_builder base_;
@@ -200,6 +232,76 @@ TEST_P(forged_syn, after_the_handshake_xdp) {
   EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
 }
 
+// Copies of the client's SYN are no contradiction, and do not make a forgery between them one's own.
+TEST_P(forged_syn, retransmits_are_the_clients_own_reuseport) {
+  auto s = make<hook::reuseport>();
+  (void)s.send_syn(genuine);
+  (void)s.send_syn(genuine);
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  EXPECT_EQ(s.find()->arrived().retransmits, cookies() ? std::optional<std::uint8_t>(2) : std::nullopt);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
+}
+
+TEST_P(forged_syn, retransmits_are_the_clients_own_xdp) {
+  auto s = make<hook::xdp>();
+  (void)s.send_syn(genuine);
+  (void)s.send_syn(genuine);
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::tuple);
+  EXPECT_EQ(s.find()->arrived().retransmits, 2);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
+}
+
+TEST_P(forged_syn, between_retransmits_xdp) {
+  auto s = make<hook::xdp>();
+  (void)s.send_syn(genuine);
+  s.send(forged, syn);
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+}
+
+// The known limit of xdp: the client's SYN comes in fragments and is not stored, so nothing contradicts the
+// forgery. What is promised: it never counts as more than `tuple`, and who asks for more is not deceived.
+class unseen_syn : public forged_syn {};
+
+TEST_P(unseen_syn, a_forgery_is_at_most_tuple_and_strict_does_not_take_it) {
+  auto s = make<hook::xdp>();
+  s.keep_syns();
+  const std::uint32_t answer = s.send_syn_in_fragments(genuine);
+  EXPECT_GT(s.count(synfp::SYNFP_COUNT_FRAGMENT), 0U);
+  s.send(forged, syn);
+  s.settle();
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  const auto found = s.find();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found.proof, proof::tuple);
+  const auto strict = s.take_strict();
+  if (cookies()) {
+    EXPECT_TRUE(strict && strict.proof == proof::tuple) << "the kernel has no SYN either";
+  } else {
+    ASSERT_TRUE(strict) << to_string(strict.miss);
+    EXPECT_EQ(strict.proof, proof::exact);
+    EXPECT_EQ(strict->tcp().sequence(), genuine);
+  }
+}
+
+// reuseport sees the SYN after reassembly.
+TEST_P(unseen_syn, is_seen_by_reuseport) {
+  auto s = make<hook::reuseport>();
+  const std::uint32_t answer = s.send_syn_in_fragments(genuine);
+  s.send(forged, syn);
+  s.settle();
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+}
+
 // Only with cookies: the listener's program sees every ACK before the cookie is checked, also a forged one
 // that fits a forged SYN.
 class forged_ack : public forged_syn {};
@@ -232,6 +334,8 @@ std::string name_of(const testing::TestParamInfo<std::tuple<int, bool>>& one) {
          std::to_string(std::get<0>(one.param));
 }
 INSTANTIATE_TEST_SUITE_P(all, forged_syn, testing::Combine(testing::Values(0, 2), testing::Bool()), name_of);
+INSTANTIATE_TEST_SUITE_P(all, unseen_syn, testing::Combine(testing::Values(0, 2), testing::Values(false)),
+                         name_of);
 INSTANTIATE_TEST_SUITE_P(all, forged_ack, testing::Combine(testing::Values(2), testing::Bool()), name_of);
 
 }  // namespace

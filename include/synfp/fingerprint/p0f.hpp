@@ -77,6 +77,11 @@ constexpr std::optional<std::uint8_t> distance(const syn_record& syn) noexcept {
 
 namespace detail {
 
+/// By the bits of p0f_signature::quirk.
+inline constexpr std::array<std::string_view, 17> p0f_quirk_names{
+    "df",    "id+",   "id-",    "ecn",  "0+",   "flow", "seq-", "ack+", "ack-",
+    "uptr+", "urgf+", "pushf+", "ts1-", "ts2+", "opt+", "exws", "bad"};
+
 struct p0f_timestamps {
   std::uint32_t own = 0;
 };
@@ -256,14 +261,11 @@ constexpr fixed_text<234> p0f_signature_text(const p0f_signature& s) noexcept {
     }
   }
   out.push_back(':');
-  constexpr std::string_view names[] = {"df",   "id+",  "id-",  "ecn",   "0+",    "flow",
-                                        "seq-", "ack+", "ack-", "uptr+", "urgf+", "pushf+",
-                                        "ts1-", "ts2+", "opt+", "exws",  "bad"};
   bool first = true;
-  for (std::size_t i = 0; i < 17; ++i) {
+  for (std::size_t i = 0; i < detail::p0f_quirk_names.size(); ++i) {
     if ((s.quirks >> i & 1U) == 0) continue;
     if (!first) out.push_back(',');
-    out.append(names[i]);
+    out.append(detail::p0f_quirk_names[i]);
     first = false;
   }
   out.append(s.payload ? ":+" : ":0");

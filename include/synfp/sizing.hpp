@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// How large a table has to be: from the SYNs that arrive and the time a record has to last, to buckets and
+// hold.
+//
+// A bucket fills its 15 slots in turn. With `hold`, the slot whose turn it is, is also the first whose record
+// may go, so a newcomer is refused exactly if all 15 are younger than hold, and a record that was stored
+// lasts that long. This is a loss system with 15 servers and a constant holding time; of its newcomers a
+// share of Erlang's B(15, a) is refused, where a = rate * hold / buckets (Erlang 1917; B does not depend on
+// how holding times are distributed). Without hold nobody is refused, and a record lasts if fewer than 15
+// others follow it into its bucket in time: Poisson. tests/unit/sizing.cpp compares both with a simulation.
+#pragma once
+
+#include <cstdint>
+
+#include <synfp/abi.h>
+#include <synfp/probe_config.hpp>
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+
+/// A part of a whole, from a number between 0 and 1. In millionths, because floating-point numbers are no
+/// template arguments before clang 18.
+struct share {
+  std::uint32_t millionths;
+  constexpr share(double part) noexcept  // NOLINT(google-explicit-constructor): .survival = 0.999
+      : millionths(part >= 0 && part <= 1 ? static_cast<std::uint32_t>(part * 1e6 + 0.5) : ~0U) {}
+  constexpr double value() const noexcept { return millionths / 1e6; }
+};
+
+/// What a table is to bear.
+struct syn_load {
+  std::uint32_t syn_rate = 0;  ///< SYN/s that reach the probe, a flood's included
+  milliseconds delay{};        ///< from a client's SYN to its accept(), in all but rare cases
+  share survival = 0.999;      ///< of the connections, those whose record is still there at accept()
+};
+
+namespace detail {
+
+constexpr std::uint32_t max_buckets = 1U << 22;
+/// With fewer, writers on several CPUs would often meet in one bucket, where all but one give up. 512 KiB.
+constexpr std::uint32_t min_sized_buckets = 256;
+
+/// Erlang's B: the share of newcomers that finds all servers taken, at an offered load of `a`.
+constexpr double erlang_b(unsigned servers, double a) noexcept {
+  double b = 1;
+  for (unsigned n = 1; n <= servers; ++n) b = a * b / (n + a * b);
+  return b;
+}
+
+/// P(N < n), N Poisson with mean `a`.
+constexpr double poisson_below(unsigned n, double a) noexcept {
+  if (a > 500)
+    return 0;  // less than 1e-100 for every n that is a number of slots; exp(a) would overflow later
+  double below = 0, all = 0, term = 1;
+  for (unsigned k = 0; k < a || term > all * 1e-18; ++k) {
+    if (k < n) below += term;
+    all += term;
+    term *= a / (k + 1);
+  }
+  return below / all;
+}
+
+}  // namespace detail
+
+/// The share of connections whose record is still in the table `delay` after their SYN, if SYNs of `syn_rate`
+/// other connections arrive per second. A hold shorter than the delay is taken for none: it gains about
+/// nothing. What else can cost a record is not in it: two CPUs in one bucket at once, conflicts.
+constexpr double expected_survival(const probe_config& c, double syn_rate, milliseconds delay) noexcept {
+  const double per_bucket = syn_rate / c.buckets / 1000;
+  return c.hold.count < delay.count ? detail::poisson_below(SYNFP_WAYS, per_bucket * delay.count)
+                                    : 1 - detail::erlang_b(SYNFP_WAYS, per_bucket * c.hold.count);
+}
+
+/// `base` with the smallest table that bears `load`, and the hold for it. max_age and conflict_window grow
+/// where they must. buckets is 0 if no table does.
+constexpr probe_config sized_for(const syn_load& load, probe_config base = {}) noexcept {
+  // time32 counts whole units of about a millisecond, which may shorten a hold by one of them.
+  base.hold = {load.delay.count + 2};
+  if (base.max_age.count < base.hold.count) base.max_age = base.hold;
+  if (base.conflict_window.count < base.max_age.count) base.conflict_window = base.max_age;
+  for (base.buckets = detail::min_sized_buckets; base.buckets <= detail::max_buckets; base.buckets *= 2) {
+    if (expected_survival(base, load.syn_rate, load.delay) >= load.survival.value()) return base;
+  }
+  base.buckets = 0;
+  return base;
+}
+
+namespace detail {
+template <syn_load L, probe_config C>
+struct checked_load {
+  static constexpr probe_config result = sized_for(L, C);
+  static_assert(L.syn_rate != 0,
+                "syn_load::syn_rate must be given: SYN/s that reach the probe, a flood's included");
+  static_assert(L.delay.count >= 1 && L.delay.count <= 60'000,
+                "syn_load::delay must be between 1 ms and 1 minute: from a client's SYN to its accept()");
+  static_assert(
+      L.survival.millionths >= 1 && L.survival.millionths < 1'000'000,
+      "syn_load::survival must be more than 0 and less than 1: no table keeps every record of every flood");
+  static_assert(
+      result.buckets != 0 || L.survival.millionths >= 1'000'000,
+      "syn_load asks for more than 2^22 buckets, a table of 8 GiB: lower syn_rate, delay or survival");
+};
+}  // namespace detail
+
+/// The configuration of a table that bears L, at compile time:
+/// `capture::probe<sized<syn_load{.syn_rate = 200'000, .delay = {100}, .survival = 0.999}>>`. What is not a
+/// matter of size comes from C.
+template <syn_load L, probe_config C = probe_config{}>
+inline constexpr probe_config sized = detail::checked_load<L, C>::result;
+
+SYNFP_END_NAMESPACE
