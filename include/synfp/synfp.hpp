@@ -5,8 +5,10 @@
 
 #include <synfp/capture/first_of.hpp>      // IWYU pragma: export
 #include <synfp/capture/fixed.hpp>         // IWYU pragma: export
+#include <synfp/capture/pin.hpp>           // IWYU pragma: export
 #include <synfp/capture/probe.hpp>         // IWYU pragma: export
 #include <synfp/capture/saved_syn.hpp>     // IWYU pragma: export
+#include <synfp/capture/scan.hpp>          // IWYU pragma: export
 #include <synfp/capture/table.hpp>         // IWYU pragma: export
 #include <synfp/endpoint.hpp>              // IWYU pragma: export
 #include <synfp/fingerprint/haproxy.hpp>   // IWYU pragma: export

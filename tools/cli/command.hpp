@@ -33,5 +33,6 @@ struct command {
 /// Each registers its subcommand with the options.
 command add_read(CLI::App& app);
 command add_sizing(CLI::App& app);
+command add_watch(CLI::App& app);
 
 }  // namespace cli

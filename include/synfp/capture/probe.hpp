@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/capture/pin.hpp>
 #include <synfp/capture/table.hpp>
 #include <synfp/detail/describe.hpp>
 #include <synfp/probe_config.hpp>
@@ -56,24 +57,6 @@ struct probe_fds {
 };
 
 namespace detail {
-
-class owned_fd {
- public:
-  owned_fd() = default;
-  explicit owned_fd(int fd) noexcept : fd_(fd) {}
-  owned_fd(owned_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  owned_fd& operator=(owned_fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~owned_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// An options struct of libbpf, zeroed, with its size; LIBBPF_OPTS is not standard C++.
 template <class Options>
@@ -182,7 +165,8 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
     return setup_error{errc::system, EBUSY,
                        "interface " + interface + " already carries an XDP program, id " +
                            std::to_string(id) + " (" + name +
-                           "), which is not replaced; use hook::reuseport, or another interface"};
+                           "), which is not replaced; take it off (ip link set dev " + interface +
+                           " xdp off), or use another interface or hook::reuseport"};
   }
   int number = 0;
   for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
@@ -204,9 +188,9 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
 }  // namespace detail
 
 /// The probe: loaded and attached while this object lives; nothing of it stays when the process ends, however
-/// it ends. A source. Movable before it is in use; find(), displaced() and records() are thread-safe. Needs
-/// Linux 6.1; hook::reuseport CAP_BPF (with CAP_PERFMON it runs faster), hook::xdp CAP_BPF, CAP_NET_ADMIN
-/// and CAP_PERFMON. The capabilities may be dropped after open().
+/// it ends, unless it was pinned. A source. Movable before it is in use; find(), displaced() and records()
+/// are thread-safe. Needs Linux 6.1; hook::reuseport CAP_BPF (with CAP_PERFMON it runs faster), hook::xdp
+/// CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. The capabilities may be dropped after open().
 template <probe_config C = probe_config{}>
 class probe {
   static_assert(synfp::detail::checked_config<C>::value);
@@ -330,6 +314,24 @@ class probe {
     return p;
   }
 
+  /// share() with what another process pinned in `directory`: needs no privilege but the permission to open
+  /// the pins.
+  static setup_result<probe> share_pinned(const std::string& directory) {
+    auto pins = detail::open_pins(directory, C.hook == hook::reuseport);
+    if (!pins) return std::move(pins).error();
+    auto p = share({{pins->table.get(), pins->about.get(), pins->counts.get()}, pins->program.get()});
+    if (!p) return setup_error{p.error().code, p.error().os, directory + ": " + p.error().message};
+    p->fds_.maps = {};
+    return p;
+  }
+
+  /// Pins the maps and, for hook::reuseport, the program in `directory`, for table::open() and share_pinned()
+  /// in other processes and for 'synfp watch --pinned'. They stay while the returned object lives; it may
+  /// outlive the probe. See pinned::make() for what becomes of a directory that exists.
+  setup_result<pinned> pin(const std::string& directory, const pin_options& options = {}) const {
+    return pinned::make(directory, fds_.maps, C.hook == hook::reuseport ? fds_.program : -1, options);
+  }
+
   /// hook::reuseport: attaches to the listen group of its first socket, which must have SO_REUSEPORT set
   /// before bind().
   setup_result<void> prepare(int fd, bool first) {
@@ -354,7 +356,7 @@ class probe {
   const table& records() const noexcept { return *records_; }
   /// See table::displaced().
   bool displaced() const noexcept { return records_->displaced(); }
-  /// For share(). Of a probe that was itself shared, the maps are the numbers that were passed.
+  /// For share(). Of a probe that was itself shared, the maps are the numbers that were passed, or -1.
   const probe_fds& fds() const noexcept { return fds_; }
 
  private:

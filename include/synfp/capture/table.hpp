@@ -21,6 +21,7 @@
 #include <utility>
 
 #include <synfp/abi.h>
+#include <synfp/capture/detail/pins.hpp>
 #include <synfp/capture/source.hpp>
 #include <synfp/layout.hpp>
 #include <synfp/setup_error.hpp>
@@ -170,6 +171,17 @@ class table {
     return t;
   }
 
+  /// Attaches to what a probe pinned in `directory` (probe::pin()), now; pins that replace it later are not
+  /// followed. Needs no privilege but the permission to open the pins, see pin_options. Those of a process
+  /// that was killed can be opened too: their records grow stale.
+  static setup_result<table> open(const std::string& directory) {
+    auto pins = detail::open_pins(directory, false);
+    if (!pins) return std::move(pins).error();
+    auto t = attach({pins->table.get(), pins->about.get(), pins->counts.get()});
+    if (!t) return setup_error{t.error().code, t.error().os, directory + ": " + t.error().message};
+    return t;
+  }
+
   /// The key of a connection in this table.
   synfp_key key_of(const endpoint& peer, const endpoint& local) const noexcept {
     const bool zoned = meta_.hook == SYNFP_HOOK_XDP;  // a socket filter does not know the interface
@@ -230,6 +242,8 @@ class table {
   const synfp_meta& about() const noexcept { return meta_; }
 
  private:
+  friend class scanner;
+
   static constexpr int attempts = 4;
   /// Lookups in a row that found nothing while the probe did not run.
   static constexpr std::uint32_t silence = 8;
@@ -337,27 +351,32 @@ class table {
     if (age < 0 || static_cast<std::uint64_t>(age) > meta_.max_age_ns) return miss::stale;
     const bool verified = (slot.flags & SYNFP_VERIFIED) != 0;
     if ((slot.flags & SYNFP_CONFLICT) != 0 && !verified) return miss::conflict;
+    if (!to_record(slot, found.record)) return miss::truncated;
+    found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
+    found.proof = verified ? proof::verified : proof::tuple;
+    found.age_ns = static_cast<std::uint64_t>(age);
+    return miss::none;
+  }
 
+  /// False if the slot does not hold whole headers.
+  bool to_record(const synfp_slot& slot, syn_record& record) const noexcept {
     const unsigned tcp_length = (slot.tcp[12] >> 4) * 4U;
     const unsigned offset = slot.tcp_offset * 4U;
     const unsigned fixed = slot.ip[0] >> 4 == 4 ? 20 : 40;
     const unsigned kept = (slot.flags & SYNFP_TRUNCATED) != 0 ? fixed : offset;
-    if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return miss::truncated;
-    if (!found.record.assign_parts(std::span(slot.ip).first(kept), std::span(slot.tcp).first(tcp_length),
-                                   offset))
-      return miss::truncated;
+    if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return false;
+    if (!record.assign_parts(std::span(slot.ip).first(kept), std::span(slot.tcp).first(tcp_length), offset))
+      return false;
 
     syn_record::arrival arrival;
     arrival.time_ns = slot.time + static_cast<std::uint64_t>(clock_offset_);
     arrival.ifindex = slot.ifindex;
     arrival.vlan = {slot.vlan[0], slot.vlan[1]};
     // Without cookies a listener's program does not see copies: the half-open connection takes them.
-    if (slot.hook != SYNFP_HOOK_REUSEPORT || verified) arrival.retransmits = slot.retransmits;
-    found.record.set_arrived(arrival);
-    found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
-    found.proof = verified ? proof::verified : proof::tuple;
-    found.age_ns = static_cast<std::uint64_t>(age);
-    return miss::none;
+    if (slot.hook != SYNFP_HOOK_REUSEPORT || (slot.flags & SYNFP_VERIFIED) != 0)
+      arrival.retransmits = slot.retransmits;
+    record.set_arrived(arrival);
+    return true;
   }
 
   synfp_meta meta_{};

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// Objects of BPF by path, with bpf(2) alone.
+#pragma once
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace capture::detail {
+
+class owned_fd {
+ public:
+  owned_fd() = default;
+  explicit owned_fd(int fd) noexcept : fd_(fd) {}
+  owned_fd(owned_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  owned_fd& operator=(owned_fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~owned_fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// The files of a pinned probe; the last one only of a listener's.
+inline constexpr const char* pin_names[] = {"table", "about", "counts", "program"};
+
+/// BPF_OBJ_PIN or BPF_OBJ_GET. -1 and errno if the kernel refuses.
+inline int bpf_path(bpf_cmd command, const std::string& path, int fd = 0) noexcept {
+  bpf_attr attributes{};
+  attributes.pathname = reinterpret_cast<std::uintptr_t>(path.c_str());
+  attributes.bpf_fd = static_cast<__u32>(fd);
+  return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof attributes));
+}
+
+inline bool on_bpffs(const std::string& path) noexcept {
+  struct statfs about {};
+  return ::statfs(path.c_str(), &about) == 0 && static_cast<std::uint32_t>(about.f_type) == BPF_FS_MAGIC;
+}
+
+inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+struct opened_pins {
+  owned_fd table, about, counts, program;
+};
+
+inline setup_error no_pins(const std::string& directory, int number) {
+  std::string text = "cannot open the probe pinned in " + directory + " (" + std::strerror(number) + "); ";
+  if (number == ENOENT || number == ENOTDIR) {
+    text += "no probe is pinned there: start one that pins there, for instance echo_server --pin";
+  } else if (number == EACCES) {
+    text +=
+        "it belongs to others: run as its owner, or let the probe pin for a group (pin_options::group) that "
+        "this user is in, and that may enter every directory above it";
+  } else if (number == EPERM) {
+    text += "a seccomp filter (container) or lockdown forbids it: allow the bpf system call";
+  } else if (number == EMFILE || number == ENFILE) {
+    text += "raise the limit of open files: ulimit -n";
+  } else {
+    text += "see bpf(2), BPF_OBJ_GET";
+  }
+  return {errc::system, number, std::move(text)};
+}
+
+/// Opens what is pinned in a directory; all of it from one probe, also while the pins are replaced.
+inline setup_result<opened_pins> open_pins(const std::string& directory, bool with_program) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    // Held open, so that its number is not given to another meanwhile.
+    const owned_fd held(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    struct stat before {};
+    if (held.get() < 0 || ::fstat(held.get(), &before) != 0) return no_pins(directory, errno);
+    if (!on_bpffs(directory))
+      return setup_error{errc::invalid, 0,
+                         directory + " is not on a bpffs, so no probe is pinned there; see 'mount -t bpf'"};
+    opened_pins pins;
+    int number = 0;
+    owned_fd* const wanted[] = {&pins.table, &pins.about, &pins.counts, &pins.program};
+    for (std::size_t i = 0; i < (with_program ? 4U : 3U) && number == 0; ++i) {
+      *wanted[i] = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pin_names[i]));
+      if (wanted[i]->get() < 0) number = errno;
+    }
+    struct stat after {};
+    if (::stat(directory.c_str(), &after) != 0) return no_pins(directory, errno);
+    if (!same_file(before, after)) continue;
+    if (number != 0) return no_pins(directory, number);
+    return pins;
+  }
+  return no_pins(directory, EBUSY);
+}
+
+}  // namespace capture::detail
+SYNFP_END_NAMESPACE
