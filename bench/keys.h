@@ -9,7 +9,9 @@
 enum {
   BENCH_SOURCE_AT = 26, /* in an untagged IPv4 frame: the source address ... */
   BENCH_PORTS_AT = 34,  /* ... and both TCP ports of a header without options */
-  BENCH_PORT = 8080
+  BENCH_PORT = 8080,
+  BENCH_LANES = 64,     /* CPUs that can make up peers at once ... */
+  BENCH_LANE_SHIFT = 40 /* ... so many each: the n-th of a CPU is bench_peer(cpu << shift | n) */
 };
 
 /* A program's global data. */
@@ -18,6 +20,15 @@ struct bench_state {
   synfp::synfp_u64 next, stored, refused;
 #else
   synfp_u64 next, stored, refused;
+#endif
+};
+
+/* What one CPU makes up; a cache line. */
+struct bench_lane {
+#ifdef __cplusplus
+  alignas(64) synfp::synfp_u64 next;
+#else
+  _Alignas(64) synfp_u64 next;
 #endif
 };
 

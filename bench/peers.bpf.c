@@ -125,3 +125,37 @@ int bench_hash(struct xdp_md* ctx) {
   bench_update(&bench_hash_map, &parsed);
   return XDP_PASS;
 }
+
+// For several writers at once: each CPU makes up peers of its own, in a cache line of its own.
+struct bench_lane bench_lanes[BENCH_LANES] SEC(".bss.lanes");
+
+static __always_inline void bench_rewrite_lane(struct xdp_md* ctx) {
+  synfp_u8* data = (synfp_u8*)(long)ctx->data;
+  synfp_u64 cpu = bpf_get_smp_processor_id() & (BENCH_LANES - 1);
+  synfp_u64 peer = bench_peer(cpu << BENCH_LANE_SHIFT | bench_lanes[cpu].next++);
+
+  if (data + BENCH_PORTS_AT + 4 > (synfp_u8*)(long)ctx->data_end) return;
+  *(synfp_alias32*)(data + BENCH_SOURCE_AT) = (synfp_u32)peer;
+  *(synfp_alias32*)(data + BENCH_PORTS_AT) =
+      (synfp_u32)(peer >> 32) | (synfp_u32)__builtin_bswap16(BENCH_PORT) << 16;
+}
+
+SEC("xdp")
+int bench_lane_parse(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_lane(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  BENCH_USE(&parsed);
+  return XDP_PASS;
+}
+
+SEC("xdp")
+int bench_lane_table(struct xdp_md* ctx) {
+  struct synfp_parsed parsed;
+
+  bench_rewrite_lane(ctx);
+  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
+  synfp_store(&parsed);
+  return XDP_PASS;
+}

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -23,8 +24,9 @@ namespace bench {
 
 class peers {
  public:
-  /// All maps hold config.buckets * 15 records.
-  explicit peers(const synfp::probe_config& config, const char* path = BENCH_PEERS_OBJECT) {
+  /// All maps hold config.buckets * 15 records; with table_only, those of the peers one.
+  explicit peers(const synfp::probe_config& config, const char* path = BENCH_PEERS_OBJECT,
+                 bool table_only = false) {
     synfp::synfp_meta meta = synfp::detail::describe(config);
     meta.cpus = static_cast<synfp::synfp_u32>(libbpf_num_possible_cpus());
     require(::getrandom(meta.secret, sizeof meta.secret, 0) == sizeof meta.secret, "getrandom");
@@ -38,8 +40,8 @@ class peers {
     capacity_ = meta.buckets * synfp::SYNFP_WAYS;
     resize("synfp_table", meta.buckets);
     resize("synfp_counts", meta.cpus);
-    resize("bench_lru_map", capacity_);
-    resize("bench_hash_map", capacity_);
+    resize("bench_lru_map", table_only ? 1 : capacity_);
+    resize("bench_hash_map", table_only ? 1 : capacity_);
     require(bpf_map__set_initial_value(map(".rodata.synfp"), &rodata, sizeof rodata) == 0, ".rodata.synfp");
     require(bpf_object__load(object_.get()) == 0, std::string("cannot load ") + path + "; run as root");
 
@@ -51,6 +53,9 @@ class peers {
     void* at = ::mmap(nullptr, sizeof(bench_state), PROT_READ, MAP_SHARED, fd(".bss.bench"), 0);
     require(at != MAP_FAILED, "cannot map .bss.bench");
     state_.reset(static_cast<const bench_state*>(at));
+    at = ::mmap(nullptr, sizeof(lanes), PROT_READ, MAP_SHARED, fd(".bss.lanes"), 0);
+    require(at != MAP_FAILED, "cannot map .bss.lanes");
+    lanes_.reset(static_cast<const lanes*>(at));
   }
 
   int program(const char* name) const {
@@ -69,13 +74,21 @@ class peers {
     s.refused = __atomic_load_n(&state_->refused, __ATOMIC_RELAXED);
     return s;
   }
+  /// How many peers a CPU made up for the programs bench_lane_*.
+  std::uint64_t made_up(int cpu) const {
+    return __atomic_load_n(&(*lanes_)[static_cast<std::size_t>(cpu)].next, __ATOMIC_RELAXED);
+  }
 
  private:
+  using lanes = std::array<bench_lane, BENCH_LANES>;
   struct closer {
     void operator()(bpf_object* o) const { bpf_object__close(o); }
   };
   struct unmapper {
-    void operator()(const bench_state* s) const { ::munmap(const_cast<bench_state*>(s), sizeof *s); }
+    template <class T>
+    void operator()(const T* s) const {
+      ::munmap(const_cast<T*>(s), sizeof *s);
+    }
   };
   bpf_map* map(const char* name) const {
     bpf_map* m = bpf_object__find_map_by_name(object_.get(), name);
@@ -86,6 +99,7 @@ class peers {
   std::unique_ptr<bpf_object, closer> object_;
   std::optional<synfp::capture::table> table_;
   std::unique_ptr<const bench_state, unmapper> state_;
+  std::unique_ptr<const lanes, unmapper> lanes_;
   unsigned capacity_ = 0;
 };
 

@@ -18,12 +18,20 @@
 
 SYNFP_BEGIN_NAMESPACE
 
+namespace detail {
+/// Of a number that is not negative; std::lround is not constexpr.
+constexpr std::uint32_t rounded(double n) noexcept {
+  const auto whole = static_cast<std::uint32_t>(n);
+  return n - whole < 0.5 ? whole : whole + 1;
+}
+}  // namespace detail
+
 /// A part of a whole, from a number between 0 and 1. In millionths, because floating-point numbers are no
 /// template arguments before clang 18.
 struct share {
   std::uint32_t millionths;
   constexpr share(double part) noexcept  // NOLINT(google-explicit-constructor): .survival = 0.999
-      : millionths(part >= 0 && part <= 1 ? static_cast<std::uint32_t>(part * 1e6 + 0.5) : ~0U) {}
+      : millionths(part >= 0 && part <= 1 ? detail::rounded(part * 1e6) : ~0U) {}
   constexpr double value() const noexcept { return millionths / 1e6; }
 };
 

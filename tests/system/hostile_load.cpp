@@ -63,6 +63,8 @@ struct load {
   int strangers;        ///< SYNs per millisecond from anywhere
   int forgeries;        ///< SYNs per millisecond with the tuple of one of the clients
   bool detour = false;  ///< every other SYN comes in on an interface that the probe does not watch
+
+  friend void PrintTo(const load& what, std::ostream* to) { *to << what.name; }
 };
 
 /// Sends SYNs through c0 until it is destroyed, at most for a minute.

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "command.hpp"
 
@@ -14,11 +16,19 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(
       [](const CLI::App*, const CLI::Error& e) { return fmt::format("synfp: {}; see --help\n", e.what()); });
-  const cli::command commands[] = {cli::add_read(app), cli::add_watch(app), cli::add_sizing(app)};
+  const cli::command commands[] = {cli::add_read(app), cli::add_watch(app), cli::add_flood(app),
+                                   cli::add_sizing(app)};
+  char** const end = argv + argc;
+  char** const dashes =
+      std::find_if(argv, end, [](const char* word) { return std::string_view(word) == "--"; });
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(dashes - argv), argv);
     for (const cli::command& c : commands) {
-      if (app.got_subcommand(c.app->get_name())) return c.run();
+      if (!app.got_subcommand(c.app->get_name())) continue;
+      if (dashes != end && c.rest == nullptr)
+        throw cli::failure("nothing goes behind -- with " + c.app->get_name());
+      if (dashes != end) c.rest->assign(dashes + 1, end);
+      return c.run();
     }
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;

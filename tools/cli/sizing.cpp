@@ -13,7 +13,6 @@ namespace cli {
 namespace {
 
 using synfp::probe_config;
-using synfp::syn_load;
 
 struct settings {
   std::uint32_t rate = 0, delay = 100;
