@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <synfp/capture/probe.hpp>
 
 #include "../packet_socket.hpp"
