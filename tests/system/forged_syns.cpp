@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>

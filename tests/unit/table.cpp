@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <synfp/capture/table.hpp>
 #include <thread>
 
