@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cstdio>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,14 +16,9 @@
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
-#include <synfp/fingerprint/haproxy.hpp>
-#include <synfp/fingerprint/muonfp.hpp>
-#include <synfp/fingerprint/ndpi.hpp>
-#include <synfp/fingerprint/p0f.hpp>
-#include <synfp/fingerprint/pfos.hpp>
-#include <synfp/fingerprint/satori.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
+#include <synfp/json.hpp>
 #include <synfp/net/server.hpp>
 
 #ifdef SYNFP_JA4T  // not free for every use, see the header
@@ -42,141 +36,34 @@ struct settings {
   unsigned threads = 1;
 };
 
-// ---- JSON ----
-// Only numbers, fixed names and characters of fingerprints and addresses: nothing needs escaping.
-
-using json_text = http::text_type;
-
-template <class... Args>
-void put(json_text& out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-template <class T>
-void put_or_null(json_text& out, const std::optional<T>& value) {
-  if (value) {
-    put(out, "{}", *value);
-  } else {
-    put(out, "null");
-  }
-}
-
-template <std::size_t N>
-void put_or_null(json_text& out, const std::optional<fixed_text<N>>& text) {
-  if (text) {
-    put(out, "\"{}\"", text->view());
-  } else {
-    put(out, "null");
-  }
-}
-
-void put_endpoint(json_text& out, const endpoint& e) {
-  put(out, R"({{"address":"{}","port":{}}})", e.address_text().view(), e.port());
-}
-
-void put_option_name(json_text& out, unsigned kind) {
-  switch (kind) {
-    case 1: put(out, "\"nop\""); break;
-    case 2: put(out, "\"mss\""); break;
-    case 3: put(out, "\"ws\""); break;
-    case 4: put(out, "\"sok\""); break;
-    case 5: put(out, "\"sack\""); break;
-    case 8: put(out, "\"ts\""); break;
-    default: put(out, "\"?{}\"", kind); break;
-  }
-}
-
-void put_ip(json_text& out, const ip_view& ip) {
-  put(out, R"({{"version":{},"header_length":{},"tos":{},)", ip.version(), ip.header_length(), ip.tos());
-  if (ip.is_v4()) {
-    put(out, R"("id":{},"dont_fragment":{},"ttl":{},"flow_label":null}})", ip.id(), ip.dont_fragment(),
-        ip.ttl());
-  } else {
-    put(out, R"("id":null,"dont_fragment":null,"ttl":{},"flow_label":{}}})", ip.ttl(), ip.flow_label());
-  }
-}
-
-void put_tcp(json_text& out, const syn_record& syn) {
-  const tcp_view tcp = syn.tcp();
-  put(out, R"({{"sequence":{},"acknowledgment":{},"flags":[)", tcp.sequence(), tcp.acknowledgment());
-  const char* separator = "";
-  static constexpr const char* names[] = {"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"};
-  for (unsigned i = 0; i < std::size(names); ++i) {
-    if ((tcp.flags() >> i & 1U) == 0) continue;
-    put(out, "{}\"{}\"", separator, names[i]);
-    separator = ",";
-  }
-  const auto known = tcp.known();
-  put(out, R"(],"window":{},"urgent_pointer":{},"mss":)", tcp.window(), tcp.urgent_pointer());
-  put_or_null(out, known.mss);
-  put(out, R"(,"window_scale":)");
-  put_or_null(out, known.window_scale);
-  put(out, R"(,"sack_permitted":{},"timestamp":)", known.sack_permitted);
-  if (known.timestamp) {
-    put(out, R"({{"value":{},"echo":{}}})", known.timestamp->value, known.timestamp->echo);
-  } else {
-    put(out, "null");
-  }
-  put(out, R"(,"options":[)");
-  separator = "";
-  tcp_option_walk walk = tcp.options();
-  while (const auto option = walk.next()) {
-    put(out, "{}", separator);
-    put_option_name(out, option->kind);
-    separator = ",";
-  }
-  if (walk.end_of_list()) put(out, "{}\"eol\"", separator);
-  put(out, R"(],"payload":{}}})", syn.has_payload());
-}
-
-/// null: the format has nothing to say about this SYN.
-void put_fingerprints(json_text& out, const syn_record& syn) {
-  put(out, R"({{"p0f":)");
-  put_or_null(out, fingerprint::p0f(syn));
-  put(out, R"(,"muonfp":"{}","haproxy":"{}","satori":)", fingerprint::muonfp(syn).view(),
-      fingerprint::haproxy(syn).view());
-  put_or_null(out, fingerprint::satori(syn));
-  put(out, R"(,"ndpi":)");
-  put_or_null(out, fingerprint::ndpi(syn));
-  put(out, R"(,"pfos":)");
-  put_or_null(out, fingerprint::pfos(syn));
-#ifdef SYNFP_JA4T
-  put(out, R"(,"ja4t":"{}")", fingerprint::ja4t(syn).view());
-#endif
-  put(out, "}}");
-}
-
+/// GET /: everything that is known of the connection's SYN.
 http::response describe(const http::request& request) {
   const syn_lookup& syn = request.syn();
-  json_text out;
+  http::text_type out;
   out.reserve(2200);
-  put(out, R"({{"peer":)");
-  put_endpoint(out, request.peer());
-  put(out, R"(,"local":)");
-  put_endpoint(out, request.local());
+  const auto put = [&out](std::string_view text) { out.append(text); };
+  put(R"({"peer":)");
+  append_json(out, request.peer());
+  put(R"(,"local":)");
+  append_json(out, request.local());
+  put(R"(,"capture":)");
+  append_json(out, syn);
   if (!syn) {
-    put(out,
-        R"(,"capture":{{"source":null,"proof":null,"age_us":null,"retransmits":null,"miss":"{}"}},"syn":null,)"
-        R"("fingerprint":null,"os":null}})",
-        to_string(syn.miss));
-    out.push_back('\n');
-    return http::json(std::move(out));
+    put(R"(,"syn":null,"fingerprint":null,"os":null})");
+  } else {
+    put(R"(,"syn":)");
+    append_json(out, *syn);
+    put(R"(,"fingerprint":)");
+#ifdef SYNFP_JA4T
+    append_json_fingerprints(out, *syn, json_member{"ja4t", fingerprint::ja4t(*syn)});
+#else
+    append_json_fingerprints(out, *syn);
+#endif
+    put(R"(,"os":)");
+    append_json_os(out, nullptr);
+    put("}");
   }
-  put(out, R"(,"capture":{{"source":"{}","proof":"{}","age_us":)", to_string(syn.source),
-      to_string(syn.proof));
-  put_or_null(out, syn.age_ns ? std::optional(*syn.age_ns / 1000) : std::nullopt);
-  put(out, R"(,"retransmits":)");
-  put_or_null(out, syn->arrived().retransmits);
-  put(out, R"(,"miss":null}},"syn":{{"ip":)");
-  put_ip(out, syn->ip());
-  put(out, R"(,"tcp":)");
-  put_tcp(out, *syn);
-  put(out, R"(,"raw":")");
-  for (const unsigned byte : syn->bytes()) put(out, "{:02x}", byte);
-  put(out, R"("}},"fingerprint":)");
-  put_fingerprints(out, *syn);
-  put(out, R"(,"os":null}})");
-  out.push_back('\n');
+  put("\n");
   return http::json(std::move(out));
 }
 

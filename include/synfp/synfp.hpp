@@ -19,6 +19,7 @@
 #include <synfp/fingerprint/satori.hpp>   // IWYU pragma: export
 #include <synfp/http/routes.hpp>          // IWYU pragma: export
 #include <synfp/http/serve.hpp>           // IWYU pragma: export
+#include <synfp/json.hpp>                 // IWYU pragma: export
 #include <synfp/net/server.hpp>           // IWYU pragma: export
 #include <synfp/probe_config.hpp>         // IWYU pragma: export
 #include <synfp/syn_record.hpp>           // IWYU pragma: export

@@ -9,10 +9,19 @@
 
 namespace cli {
 
-/// Ends the program with status 2 and this text, which says what to do, on stderr behind "synfp: ".
-struct failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
+/// Ends the program with this text, which says what to do, on stderr behind "synfp: ". `status`: 2 if nothing
+/// was done, 1 if what was printed is not all there was.
+class failure : public std::runtime_error {
+ public:
+  explicit failure(const std::string& text, int status = 2) : std::runtime_error(text), status_(status) {}
+  int status() const noexcept { return status_; }
+
+ private:
+  int status_;
 };
+
+/// Whoever read stdout has left. Ends the program with status 1 and without a word.
+struct reader_left {};
 
 /// A subcommand. `run` is called after the command line was parsed, if it was named, and returns the
 /// program's exit status: 0, or 1 if what it printed is not all there was.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // synfp: TCP SYNs from files and from the wire, and what they say.
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <cstdio>
 #include <exception>
@@ -8,6 +9,7 @@
 #include "command.hpp"
 
 int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // write() says it
   CLI::App app{"TCP SYNs from files and from the wire, and what they say"};
   app.require_subcommand(1);
   app.failure_message(
@@ -20,6 +22,11 @@ int main(int argc, char** argv) {
     }
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
+  } catch (const cli::reader_left&) {
+    return 1;
+  } catch (const cli::failure& e) {
+    fmt::print(stderr, "synfp: {}\n", e.what());
+    return e.status();
   } catch (const std::exception& e) {
     fmt::print(stderr, "synfp: {}\n", e.what());
   }
