@@ -3,6 +3,7 @@
 // connection. What it shows: a probe chosen at run time, sources composed, routes, graceful stop. What it
 // leaves out: TLS, logging, access control.
 #include <fmt/format.h>
+#include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <CLI/CLI.hpp>
@@ -34,6 +35,8 @@ struct settings {
   std::string capture = "auto";
   std::string interface;
   unsigned threads = 1;
+  std::string pins;
+  std::string pin_group;
 };
 
 /// GET /: everything that is known of the connection's SYN.
@@ -132,6 +135,24 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
   return ended ? 0 : fail(ended.error());
 }
 
+/// --pin: nothing, the pins while they live, or why not.
+template <class Probe>
+setup_result<std::optional<capture::pinned>> pin(const Probe& probe, const settings& s) {
+  if (s.pins.empty()) return std::optional<capture::pinned>();
+  capture::pin_options options;
+  if (!s.pin_group.empty()) {
+    const group* const found = ::getgrnam(s.pin_group.c_str());
+    if (found == nullptr)
+      return setup_error{errc::invalid, 0, "there is no group '" + s.pin_group + "'; see 'getent group'"};
+    options.group = found->gr_gid;
+  }
+  auto pins = probe.pin(s.pins, options);
+  if (!pins) return std::move(pins).error();
+  if (pins->replaced())
+    fmt::print(stderr, "echo_server: {} held the pins of a process that is gone; replaced\n", s.pins);
+  return std::optional(*std::move(pins));
+}
+
 template <hook Hook>
 int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   capture::probe_options options;
@@ -145,6 +166,8 @@ int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   }
   auto probe = capture::probe<probe_config{.hook = Hook}>::open(options);
   if (!probe) return fail(probe.error());
+  const auto pins = pin(*probe, s);
+  if (!pins) return fail(pins.error());
   return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s.threads);
 }
 
@@ -152,9 +175,12 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
   capture::saved_syn saved;
   auto probe = capture::probe<>::open();
   if (!probe) {
+    if (!s.pins.empty()) return fail(probe.error());
     fmt::print(stderr, "echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
     return serve(addresses, saved, "saved_syn", s.threads);
   }
+  const auto pins = pin(*probe, s);
+  if (!pins) return fail(pins.error());
   capture::first_of both(*probe, saved);
   return serve(addresses, both, "reuseport+saved_syn", s.threads);
 }
@@ -171,6 +197,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--interface", s.interface, "the interface that xdp watches");
   app.add_option("--threads", s.threads, "how many serve")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--pin", s.pins,
+                 "a directory below a bpffs in which the probe is pinned while the server runs, for 'synfp "
+                 "watch --pinned'; what a killed server left there is replaced")
+      ->type_name("DIR");
+  app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -181,6 +212,11 @@ int main(int argc, char** argv) {
   }
   if (!s.interface.empty() && s.capture != "xdp")
     return fail({errc::invalid, 0, "--interface goes with --capture xdp; leave it out"});
+
+  if (!s.pins.empty() && s.capture == "saved-syn")
+    return fail({errc::invalid, 0, "--pin needs a probe, and saved-syn has none; leave one of them out"});
+  if (!s.pin_group.empty() && s.pins.empty())
+    return fail({errc::invalid, 0, "--pin-group goes with --pin; add it"});
 
   std::vector<endpoint> addresses;
   for (const std::string& text : s.listen) {

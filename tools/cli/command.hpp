@@ -32,5 +32,6 @@ struct command {
 
 /// Each registers its subcommand with the options.
 command add_read(CLI::App& app);
+command add_watch(CLI::App& app);
 
 }  // namespace cli

@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(
       [](const CLI::App*, const CLI::Error& e) { return fmt::format("synfp: {}; see --help\n", e.what()); });
-  const cli::command commands[] = {cli::add_read(app)};
+  const cli::command commands[] = {cli::add_read(app), cli::add_watch(app)};
   try {
     app.parse(argc, argv);
     for (const cli::command& c : commands) {
