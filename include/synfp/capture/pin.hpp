@@ -83,6 +83,7 @@ class [[nodiscard]] pinned {
     switch (number) {
       case EACCES:
       case EPERM: text += "choose a directory whose parent this user may write to, or run as root"; break;
+      case EINVAL:  // what the kernel says of an fd that is not open
       case EBADF: text += "the probe's owner pins it, not a process that shares it"; break;
       case ENOSPC:
       case ENOMEM: text += "out of memory"; break;
