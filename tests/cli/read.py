@@ -102,10 +102,12 @@ class Formats(unittest.TestCase):
         self.assertEqual(len(rows), 84)
         for row, answer in zip(rows, answers):
             cells = row.split()
-            self.assertEqual(len(cells), 7)
             self.assertIn(answer["peer"]["address"], cells[0])
             self.assertEqual(cells[2], str(answer["syn"]["ip"]["ttl"]))
-            self.assertEqual(cells[6], answer["fingerprint"]["p0f"])
+            self.assertEqual(cells[5], answer["fingerprint"]["p0f"])
+            os_ = answer["os"]
+            title = f"{os_['name']} {os_['flavor']}".strip() if os_["label"] else "-"
+            self.assertEqual(" ".join(cells[6:]), title + " (fuzzy)" * (os_["match"] == "fuzzy"))
 
     def test_ja4t_only_where_it_was_built_in(self):
         data = pcap([ethernet(p) for p in PACKETS])
@@ -133,7 +135,7 @@ class Formats(unittest.TestCase):
         os.close(theirs)
         text = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
         os.close(ours)
-        self.assertEqual(text[0].split(), ["PEER", "LOCAL", "TTL", "MSS", "WIN", "OS", "P0F"])
+        self.assertEqual(text[0].split(), ["PEER", "LOCAL", "TTL", "MSS", "WIN", "P0F", "OS"])
         self.assertEqual(text[0].index("P0F"), text[1].index("4:64+0"))
         self.assertEqual(len(text), 2)
 

@@ -116,9 +116,9 @@ output::output(int fd, format f, const databases& asked, std::function<void()> b
 #endif
   text_.reserve(enough + 4096);
   if (f != format::table || ::isatty(fd) != 1) return;
-  constexpr std::string_view head[] = {"PEER", "LOCAL", "TTL", "MSS", "WIN", "OS"};
+  constexpr std::string_view head[] = {"PEER", "LOCAL", "TTL", "MSS", "WIN", "P0F"};
   for (std::size_t i = 0; i < width_.size(); ++i) append_cell(i, head[i], i >= 2 && i <= 4);
-  text_.append("P0F\n");
+  text_.append("OS\n");
 }
 
 void output::append_cell(std::size_t column, std::string_view text, bool right) {
@@ -137,9 +137,14 @@ void output::append_row(const syn_record& syn) {
   append_cell(2, number(syn.ip().ttl()), true);
   append_cell(3, mss ? number(*mss).view() : "-", true);
   append_cell(4, number(syn.tcp().window()), true);
+  append_cell(5, or_dash(fingerprint::p0f(syn)), false);
   const fingerprint::identification id = who_.identify(syn);
-  append_cell(5, id.label != nullptr ? id.label->name + ' ' + id.label->flavor : "-", false);
-  text_.append(or_dash(fingerprint::p0f(syn)));
+  if (id.label == nullptr) {
+    text_.push_back('-');
+    return;
+  }
+  text_.append(id.label->title());
+  if (id.quality == fingerprint::match_quality::fuzzy) text_.append(" (fuzzy)");
 }
 
 void output::append_json_line(const syn_record& syn, const sighting& seen) {

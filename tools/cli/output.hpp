@@ -77,7 +77,7 @@ class output {
   synfp::fingerprint::identifier who_;
   std::function<void()> before_write_;
   std::string text_;
-  std::array<std::size_t, 6> width_{21, 21, 3, 5, 5, 2};  // grows: IPv6 is as long as it is
+  std::array<std::size_t, 6> width_{21, 21, 3, 5, 5, 56};  // grows: IPv6 is as long as it is
 };
 
 }  // namespace cli
