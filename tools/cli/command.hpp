@@ -6,6 +6,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace cli {
 
@@ -19,9 +20,12 @@ struct failure : std::runtime_error {
 struct command {
   const CLI::App* app;
   std::function<int()> run;
+  /// Takes what follows "--" on the command line; without it, nothing may follow.
+  std::vector<std::string>* rest = nullptr;
 };
 
 /// Each registers its subcommand with the options.
+command add_flood(CLI::App& app);
 command add_read(CLI::App& app);
 
 }  // namespace cli

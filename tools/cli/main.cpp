@@ -2,8 +2,10 @@
 // synfp: TCP SYNs from files and from the wire, and what they say.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "command.hpp"
 
@@ -12,11 +14,18 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(
       [](const CLI::App*, const CLI::Error& e) { return fmt::format("synfp: {}; see --help\n", e.what()); });
-  const cli::command commands[] = {cli::add_read(app)};
+  const cli::command commands[] = {cli::add_read(app), cli::add_flood(app)};
+  char** const end = argv + argc;
+  char** const dashes =
+      std::find_if(argv, end, [](const char* word) { return std::string_view(word) == "--"; });
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(dashes - argv), argv);
     for (const cli::command& c : commands) {
-      if (app.got_subcommand(c.app->get_name())) return c.run();
+      if (!app.got_subcommand(c.app->get_name())) continue;
+      if (dashes != end && c.rest == nullptr)
+        throw cli::failure("nothing goes behind -- with " + c.app->get_name());
+      if (dashes != end) c.rest->assign(dashes + 1, end);
+      return c.run();
     }
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// synfp flood: a SYN flood into a server that it starts in a network namespace of its own, and what became of
+// it.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "rig.hpp"
+
+namespace cli {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+struct settings {
+  flood::options what;
+  flood::limits how;
+  std::vector<std::string> sources{"10.0.0.0/8"};
+  bool native_xdp = false;
+  std::string json;
+  std::vector<std::string> command;
+};
+
+volatile sig_atomic_t interrupted = 0;
+
+/// COMMAND and everything that it starts, in a PID namespace: however this program ends, they end too, and
+/// the network namespace with them.
+class contained {
+ public:
+  explicit contained(const std::vector<std::string>& command) {
+    std::vector<char*> words;
+    words.reserve(command.size() + 1);
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    // Not unshare(): after it, this process could start no threads.
+    first_ = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+    if (first_ < 0)
+      throw failure(fmt::format("cannot make a PID namespace ({}); run as root", std::strerror(errno)));
+    if (first_ == 0) be_first(words);
+  }
+  contained(const contained&) = delete;
+  contained& operator=(const contained&) = delete;
+  ~contained() {
+    if (first_ <= 0) return;
+    ::kill(first_, SIGKILL);
+    ::waitpid(first_, nullptr, 0);
+  }
+
+  /// COMMAND's exit status once it has ended.
+  std::optional<int> ended() {
+    if (first_ > 0 && ::waitpid(first_, &status_, WNOHANG) == first_) first_ = 0;
+    if (first_ > 0) return std::nullopt;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+  /// SIGTERM, and SIGKILL after `patience`.
+  void end(std::chrono::milliseconds patience) {
+    if (first_ > 0) ::kill(first_, SIGTERM);
+    for (const auto late = clock::now() + patience; !ended() && clock::now() < late;)
+      std::this_thread::sleep_for(10ms);
+  }
+
+ private:
+  // Process 1 of the namespace: hands SIGTERM on, reaps, ends with COMMAND, and the kernel ends the rest.
+  [[noreturn]] static void be_first(const std::vector<char*>& words) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigset_t all, before;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, &before);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      sigemptyset(&before);
+      ::sigprocmask(SIG_SETMASK, &before, nullptr);
+      ::execvp(words[0], words.data());
+      fmt::print(stderr, "synfp flood: cannot run {} ({})\n", words[0], std::strerror(errno));
+      ::_exit(127);
+    }
+    while (child > 0) {
+      int number = 0;
+      sigwait(&all, &number);
+      if (number == SIGTERM || number == SIGINT || number == SIGHUP) ::kill(child, number);
+      if (number != SIGCHLD) continue;
+      int status = 0;
+      for (pid_t one; (one = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (one == child) ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+      }
+    }
+    ::_exit(126);
+  }
+
+  pid_t first_ = -1;
+  int status_ = 0;
+};
+
+/// Whether somebody listens on the port, in the network namespace of this thread.
+bool listening(std::uint16_t port) {
+  for (const char* file : {"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}) {
+    std::ifstream in(file);
+    const std::string wanted = fmt::format(":{:04X}", port);
+    std::string line, number, local, remote, state;
+    while (std::getline(in, line)) {
+      std::istringstream words(line);
+      if (words >> number >> local >> remote >> state && state == "0A" && local.ends_with(wanted))
+        return true;
+    }
+  }
+  return false;
+}
+
+void wait_for_listener(contained& server, std::uint16_t port) {
+  for (const auto late = clock::now() + 10s; !listening(port); std::this_thread::sleep_for(10ms)) {
+    if (interrupted != 0) throw failure("interrupted before COMMAND listened");
+    if (const auto status = server.ended())
+      throw failure(fmt::format("COMMAND ended with status {} before it listened on port {}", *status, port));
+    if (clock::now() > late)
+      throw failure(
+          fmt::format("COMMAND does not listen on port {} after 10 s; name its port with --port", port));
+  }
+}
+
+struct outcome {
+  std::uint64_t sent, syn_acks, resets;
+  double seconds;
+  std::vector<std::pair<const char*, std::uint64_t>> counters;
+  bool reached() const { return syn_acks * 2 > sent; }
+};
+
+// What of tcp(7)'s counters says how a listener fares.
+constexpr const char* interesting[] = {
+    "TcpExt.SyncookiesSent",       "TcpExt.SyncookiesRecv",  "TcpExt.SyncookiesFailed",
+    "TcpExt.TCPReqQFullDoCookies", "TcpExt.TCPReqQFullDrop", "TcpExt.ListenOverflows",
+    "TcpExt.ListenDrops",          "Tcp.PassiveOpens",       "Tcp.InCsumErrors",
+};
+
+void describe(const outcome& o, const settings& s) {
+  const auto rate = [](double r) {
+    return r >= 1e5 ? fmt::format("{:.0f} k/s", r / 1e3) : fmt::format("{:.0f}/s", r);
+  };
+  const double per_second = o.seconds > 0 ? static_cast<double>(o.sent) / o.seconds : 0;
+  fmt::print(stderr, "synfp flood: sent {} SYNs in {:.2f} s, {}", o.sent, o.seconds, rate(per_second));
+  if (s.how.rate > 0) fmt::print(stderr, " ({} asked)", rate(s.how.rate));
+  fmt::print(stderr, "; answered: {} SYN-ACK, {} RST\n", o.syn_acks, o.resets);
+  std::string line;
+  for (const auto& [name, value] : o.counters) {
+    if (value != 0)
+      line +=
+          fmt::format(" {} {}", std::string_view(name).substr(std::string_view(name).find('.') + 1), value);
+  }
+  fmt::print(stderr, "synfp flood: the stack counted{}\n", line.empty() ? " nothing" : line);
+  if (o.reached()) return;
+  const char* why =
+      o.resets * 2 > o.sent ? "nobody listened on that address and port (0.0.0.0 takes no IPv6)"
+      : o.syn_acks + o.resets == 0
+          ? "no SYN was answered: something in the namespace drops them"
+          : "the listener answered only some: its accept queue was full, or something drops SYNs";
+  fmt::print(stderr, "synfp flood: THE FLOOD DID NOT REACH THE LISTENER as meant: {}\n", why);
+}
+
+void write_json(const outcome& o, const settings& s) {
+  std::string text = fmt::format(
+      "{{\"sent\":{},\"seconds\":{:.6f},\"rate\":{:.1f},\"rate_asked\":{:.1f},\"reached\":{},\"syn_acks\":{},"
+      "\"resets\":{},\"counters\":{{",
+      o.sent, o.seconds, o.seconds > 0 ? static_cast<double>(o.sent) / o.seconds : 0.0, s.how.rate,
+      o.reached(), o.syn_acks, o.resets);
+  const char* separator = "";
+  for (const auto& [name, value] : o.counters) {
+    text += fmt::format("{}\"{}\":{}", separator, name, value);
+    separator = ",";
+  }
+  text += "}}\n";
+  std::ofstream file(s.json);
+  file << text;
+  if (!file.flush()) throw failure(s.json + ": cannot be written");
+}
+
+int run(settings& s) {
+  if (s.how.count == 0 && s.how.duration == 0)
+    throw failure("a flood needs an end: name --duration SECONDS or --count SYNS");
+  if (s.command.empty())
+    throw failure("name the server to flood behind the options: -- COMMAND ARGUMENT ...");
+  s.what.sources.clear();
+  for (const std::string& source : s.sources) s.what.sources.push_back(flood::prefix::parse(source));
+  s.what.via = s.native_xdp ? flood::via::veth : flood::via::stack;
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &action, nullptr);
+
+  const flood::network network;
+  network.enter();
+  contained server(s.command);
+  wait_for_listener(server, s.what.port);
+  for (const flood::prefix& source : s.what.sources) {
+    const auto target =
+        source.v6 ? flood::network::target_v6(s.what.port) : flood::network::target_v4(s.what.port);
+    fmt::print(stderr, "synfp flood: flooding {} in a network namespace of its own\n", target.text().view());
+  }
+
+  const auto before = network.counters();
+  flood::attack attack(network, s.what, s.how);
+  std::optional<int> status;
+  while (attack.running() && interrupted == 0 && !(status = server.ended()))
+    std::this_thread::sleep_for(10ms);
+  attack.stop();
+  attack.wait();
+  auto after = network.counters();
+  outcome o{attack.sent(), network.syn_acks(), network.resets(), attack.seconds(), {}};
+  for (const char* name : interesting) o.counters.emplace_back(name, after[name] - before.at(name));
+  if (!status) server.end(10s);
+  describe(o, s);
+  if (status) fmt::print(stderr, "synfp flood: COMMAND ended first, with status {}\n", *status);
+  if (!s.json.empty()) write_json(o, s);
+  return o.reached() && status.value_or(0) == 0 && interrupted == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+command add_flood(CLI::App& app) {
+  const auto s = std::make_shared<settings>();
+  CLI::App* sub = app.add_subcommand(
+      "flood",
+      "Floods a server with SYNs. The server, COMMAND, and the flood run in a network namespace made for\n"
+      "them, which no packet leaves; both end with this program. Servers are reached at 198.18.0.1 and\n"
+      "fd73:796e:6670::1, also by clients that COMMAND starts. Needs root. Exit status 1: the flood did\n"
+      "not reach the listener, or COMMAND failed");
+  sub->add_option("--duration", s->how.duration, "seconds; this or --count is required")
+      ->check(CLI::Range(0.001, flood::limits::max_duration));
+  sub->add_option("--count", s->how.count, "SYNs")
+      ->check(CLI::Range(std::uint64_t{1}, flood::limits::max_count));
+  sub->add_option("--rate", s->how.rate, "SYNs per second; without, as fast as the machine goes")
+      ->check(CLI::Range(1.0, 1e9));
+  sub->add_option("--port", s->what.port, "the server's")->check(CLI::Range(1, 65535))->capture_default_str();
+  sub->add_option("--source", s->sources,
+                  "prefix of the spoofed addresses; one per family; its family is the flood's")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->capture_default_str();
+  sub->add_option("--shape", s->what.shape, "whose SYNs: none (no options), linux, windows, macos, mixed")
+      ->check(CLI::IsMember({"none", "linux", "windows", "macos", "mixed"}))
+      ->capture_default_str();
+  sub->add_option("--seed", s->what.seed, "the same seed, the same SYNs")->capture_default_str();
+  sub->add_option("--threads", s->how.threads, "that send")->check(CLI::Range(1, 64))->capture_default_str();
+  sub->add_flag("--native-xdp", s->native_xdp,
+                "send through the receive ring of flood0, so that a native XDP program there sees the SYNs");
+  sub->add_option("--json", s->json, "file for a summary");
+  sub->footer("After the options: -- COMMAND ARGUMENT ...");
+  return {sub, [s] { return run(*s); }, &s->command};
+}
+
+}  // namespace cli
