@@ -10,8 +10,20 @@ enum {
   BENCH_SOURCE_AT = 26, /* in an untagged IPv4 frame: the source address ... */
   BENCH_PORTS_AT = 34,  /* ... and both TCP ports of a header without options */
   BENCH_PORT = 8080,
-  BENCH_LANES = 64,     /* CPUs that can make up peers at once ... */
-  BENCH_LANE_SHIFT = 40 /* ... so many each: the n-th of a CPU is bench_peer(cpu << shift | n) */
+  BENCH_LANES = 64,      /* CPUs that can make up peers at once ... */
+  BENCH_LANE_SHIFT = 40, /* ... so many each: the n-th of a CPU is bench_peer(cpu << shift | n) */
+  BENCH_SYN_BYTES = 60   /* a SYN of Linux over IPv4, from the IP header on */
+};
+
+/* A client's SYN: its first copy, its last if there were several, how many. */
+struct bench_truth {
+#ifdef __cplusplus
+  synfp::synfp_u32 copies, reserved;
+  synfp::synfp_u8 first[BENCH_SYN_BYTES], last[BENCH_SYN_BYTES];
+#else
+  synfp_u32 copies, reserved;
+  synfp_u8 first[BENCH_SYN_BYTES], last[BENCH_SYN_BYTES];
+#endif
 };
 
 /* A program's global data. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// The ways to keep a SYN, side by side, for bench/syn_cost.cpp. Every program but bench_pass begins with the
-// same prologue, which gives the frame another peer: BPF_PROG_TEST_RUN repeats one frame, and a store of the
-// same key again and again would measure the L1 cache. The parser with its clock, the key and the value (a
-// slot of 128 bytes) are the project's own; only the store differs:
+// The ways to keep a SYN, side by side. For bench/lookup_flood.cpp and bench/survival.cpp, on a listener: the
+// table is the library's own probe; beside it bench_listen_lru and bench_listen_hash, the same hook, parser,
+// key and value. For bench/syn_cost.cpp, XDP programs. Every program but bench_pass begins with the same
+// prologue, which gives the frame another peer: BPF_PROG_TEST_RUN repeats one frame, and a store of the same
+// key again and again would measure the L1 cache. The parser with its clock, the key and the value (a slot of
+// 128 bytes) are the project's own; only the store differs:
 //   bench_pass      nothing at all, what an XDP hook costs
 //   bench_rewrite   the prologue
 //   bench_parse     and the parser, which reads the clock, its result discarded: what all of the following
@@ -157,5 +159,61 @@ int bench_lane_table(struct xdp_md* ctx) {
   bench_rewrite_lane(ctx);
   if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
   synfp_store(&parsed);
+  return XDP_PASS;
+}
+
+// Keeps the SYNs of a listener in another map. Without the proof that an ACK gives: these maps have none.
+static __always_inline int bench_listen(struct sk_reuseport_md* ctx, void* map) {
+  struct synfp_source source = {.skb = ctx};
+  struct synfp_parsed parsed = {};
+
+  if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;
+  if (synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &parsed) != SYNFP_IS_SYN)
+    return SK_PASS;
+  parsed.slot.hook = SYNFP_HOOK_REUSEPORT;
+  bench_update(map, &parsed);
+  return SK_PASS;
+}
+
+SEC("sk_reuseport")
+int bench_listen_lru(struct sk_reuseport_md* ctx) { return bench_listen(ctx, &bench_lru_map); }
+
+SEC("sk_reuseport")
+int bench_listen_hash(struct sk_reuseport_md* ctx) { return bench_listen(ctx, &bench_hash_map); }
+
+// What the clients really sent, as it was on their wire: IPv4 without options, TCP with 20 bytes of them,
+// which is what Linux sends. By client port; benchmarks never have two clients of one port at a time.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 65536);
+  __type(key, synfp_u32);
+  __type(value, struct bench_truth);
+} bench_truth_map SEC(".maps");
+
+SEC("xdp")
+int bench_witness(struct xdp_md* ctx) {
+  synfp_u8* ip = (synfp_u8*)(long)ctx->data + ETH_HLEN;
+  struct bench_truth* truth;
+  synfp_u32 port, isn;
+  synfp_u8* to;
+
+  if (ip + BENCH_SYN_BYTES > (synfp_u8*)(long)ctx->data_end) return XDP_PASS;
+  if (ip[0] != 0x45 || ip[9] != IPPROTO_TCP || ip[20 + 12] != 0xa0 || (ip[20 + 13] & 0x12) != 0x02)
+    return XDP_PASS;
+  port = (synfp_u32)ip[20] << 8 | ip[21];
+  isn = *(synfp_alias32*)(ip + 24);
+  truth = bpf_map_lookup_elem(&bench_truth_map, &port);
+  if (!truth) return XDP_PASS;
+  if (truth->copies == 0 || *(synfp_alias32*)(truth->first + 24) != isn ||
+      *(synfp_alias32*)(truth->first + 12) != *(synfp_alias32*)(ip + 12)) {
+    truth->copies = 0;
+    to = truth->first;
+  } else {
+    to = truth->last;
+  }
+#pragma unroll
+  for (int i = 0; i < BENCH_SYN_BYTES / 4; ++i) ((synfp_alias32*)to)[i] = ((synfp_alias32*)ip)[i];
+  ++truth->copies;
   return XDP_PASS;
 }

@@ -46,6 +46,7 @@ class contained {
  public:
   explicit contained(const std::vector<std::string>& command) {
     std::vector<char*> words;
+    words.reserve(command.size() + 1);
     for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
     // Not unshare(): after it, this process could start no threads.

@@ -3,10 +3,8 @@
 #ifndef SYNFP_FLOOD_H
 #define SYNFP_FLOOD_H
 
-enum {
-  FLOOD_SHAPES = 8,       /* at most: four shapes of SYN in two families */
-  FLOOD_FRAME_BYTES = 120 /* Ethernet, IPv6 and a TCP header with all its options, in whole words */
-};
+#define FLOOD_SHAPES 8        /* at most: four shapes of SYN in two families */
+#define FLOOD_FRAME_BYTES 120 /* Ethernet, IPv6 and a TCP header with all its options, in whole words */
 
 /* One kind of SYN: a frame without source address, source port, sequence number and checksums. */
 struct flood_shape {

@@ -194,12 +194,14 @@ class network {
   template <class F>
   auto inside(F&& what) const {
     struct visit {
-      explicit visit(const network& to) : back(open_own()) { to.enter(); }
+      // In two steps, because check() may throw: from then on the destructor returns.
+      visit() : back(open_own()) {}
       ~visit() { (void)!::setns(back.get(), CLONE_NEWNET); }
       visit(const visit&) = delete;
       visit& operator=(const visit&) = delete;
       detail::descriptor back;
-    } const there(*this);
+    } const there;
+    enter();
     return what();
   }
   /// Throws unless the calling thread is in the namespace that this object made and flood0 is what it was.

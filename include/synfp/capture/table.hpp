@@ -167,7 +167,7 @@ class table {
     t.counts_ = static_cast<const synfp_counters*>(t.counts_map_.data());
     t.clock_offset_ = detail::time_namespace_offset();
     t.watch_ = std::make_unique<watch>();
-    t.given_ = std::make_unique<std::atomic<std::uint64_t>[]>(std::size_t{t.meta_.buckets} * SYNFP_WAYS);
+    t.given_ = std::make_unique<marks[]>(t.meta_.buckets);
     return t;
   }
 
@@ -213,10 +213,12 @@ class table {
     std::size_t slot = 0;
     answer.miss = look_up(key_of(c.peer, c.local), now, answer, slot);
     if (answer.miss != miss::none) return answer;
+    // Two SYNs that follow each other in a slot have the same mark once in 2^32 times; that costs a miss.
     const tcp_view tcp = answer->tcp();
-    const auto identity = std::uint64_t{tcp.sequence()} << 32 | std::uint32_t{tcp.source_port()} << 16 | 1;
-    if (given_[slot].exchange(identity, std::memory_order_relaxed) == identity)
-      return syn_lookup::missed(miss::given);
+    const std::uint32_t mixed = tcp.sequence() ^ tcp.source_port() * 0x9e3779b1U;
+    const std::uint32_t mark = mixed != 0 ? mixed : 1;  // 0: none was given
+    auto& given = given_[slot / SYNFP_WAYS].of[slot % SYNFP_WAYS];
+    if (given.exchange(mark, std::memory_order_relaxed) == mark) return syn_lookup::missed(miss::given);
     return answer;
   }
 
@@ -263,6 +265,8 @@ class table {
     const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
     const synfp_u32 index = synfp_bucket_of(hash, meta_.buckets - 1);
     const synfp_bucket& bucket = buckets_[index];
+    __builtin_prefetch(&given_[index],
+                       1);  // for take(); else its miss would wait for those of bucket and slot
     const synfp_u32 tag = synfp_tag_of(hash);
     const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
     for (int attempt = 0; attempt < attempts; ++attempt) {
@@ -386,9 +390,14 @@ class table {
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
   std::unique_ptr<watch> watch_;
-  /// Per slot: sequence number and port of the record that take() gave last. A mark here and not in the
-  /// table, which is read-only, so that processes which share a table do not see each other's.
-  std::unique_ptr<std::atomic<std::uint64_t>[]> given_;
+  /// Which record take() gave last, per slot of a bucket; one cache line, so that one miss finds them all. A
+  /// mark here and not in the table, which is read-only, so that processes which share a table do not see
+  /// each other's.
+  struct alignas(64) marks {
+    std::array<std::atomic<std::uint32_t>, SYNFP_WAYS> of{};
+  };
+  static_assert(sizeof(marks) == 64);
+  std::unique_ptr<marks[]> given_;
 };
 static_assert(source<table>);
 
