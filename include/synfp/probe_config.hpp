@@ -45,8 +45,9 @@ struct probe_config {
   /// 15 records and 2 KiB each; a power of two. 4096 are 8 MiB.
   std::uint32_t buckets = 4096;
   /// A record younger than this is not evicted for another connection's: in a flood the newcomer is dropped
-  /// instead. About the time from a SYN to its accept(); 0 turns it off.
-  milliseconds hold{250};
+  /// instead. About the time from a SYN to its accept(), but no more than the table can hold at the rate that
+  /// the stack bears: 100 ms is 200,000 SYN/s in 4096 buckets, see sizing.hpp. 0 turns it off.
+  milliseconds hold{100};
   /// An older record is not believed.
   milliseconds max_age{5000};
   /// A second, different SYN for the same connection within this time makes it a conflict.
