@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 // scale: what a store and a lookup cost as the table grows from 1 to 512 MiB, and as writers are added.
 //
-//   store ns       in the kernel, by BPF_PROG_TEST_RUN, above the same parser whose result is discarded; hold
-//   0, a
-//                  full table, another peer in every run, so that every SYN is stored into a cold bucket
-//   N writers      as many threads, each on a CPU of its own and with peers of its own; processor time per
-//   SYN of
-//                  each, so that a machine shared with others does not count as slow. `lost` are the writes
-//                  that gave up because another CPU was in the same bucket, per million. They overlap but for
-//                  the milliseconds in which the kernel patches its XDP dispatcher at the start of each run,
-//                  and for what the scheduler takes from one of them.
-//   lookup ns      table::find() of the last 100,000 records stored, at most a quarter of the table, in no
-//   order
+// Store: in the kernel, by BPF_PROG_TEST_RUN, above the same parser whose result is discarded; hold 0, a full
+// table, another peer in every run, so that every SYN is stored into a cold bucket.
+//
+// N writers: as many threads, each on a CPU of its own and with peers of its own; processor time per SYN of
+// each, so that a machine shared with others does not count as slow. `lost` are the writes that gave up
+// because another CPU was in the same bucket, per million. They overlap but for the milliseconds in which the
+// kernel patches its XDP dispatcher at the start of each run, and for what the scheduler takes from one.
+//
+// Lookup: table::find() of the last 100,000 records stored, at most a quarter of the table, in no order.
 //
 // All tables exist at once; sizes and variants take turns in every round; medians. Checked: every SYN was
 // stored, replaced or counted as lost, and every lookup finds its record.

@@ -308,7 +308,7 @@ TEST(sharing, another_configuration_is_refused_by_the_name_of_the_field) {
   EXPECT_THAT((share_refusal<probe_config{.key_scope = key_scope::peer, .buckets = 16}>(owner)),
               HasSubstr("another key_scope "));
   EXPECT_THAT((share_refusal<probe_config{.buckets = 32}>(owner)), HasSubstr("another buckets "));
-  EXPECT_THAT((share_refusal<probe_config{.buckets = 16, .hold{100}}>(owner)), HasSubstr("another hold "));
+  EXPECT_THAT((share_refusal<probe_config{.buckets = 16, .hold{101}}>(owner)), HasSubstr("another hold "));
   EXPECT_THAT((share_refusal<probe_config{.buckets = 16, .max_age{4000}}>(owner)),
               HasSubstr("another max_age "));
   EXPECT_THAT((share_refusal<probe_config{.buckets = 16, .conflict_window{6000}}>(owner)),

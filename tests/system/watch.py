@@ -103,7 +103,7 @@ class Watch(unittest.TestCase):
         """tcpdump of so many SYNs into a file."""
         return Running(self.net.server.command(
             "tcpdump", "-i", "veth0", "-n", "--immediate-mode", "-Q", "in", "-c", str(count), "-w", name,
-            "tcp[13]=2 or (ip6 and ip6[53]=2) or (vlan and tcp[13]=2)"), "tcpdump: listening")
+            "tcp[13]=2 or (ip6[6]=6 and ip6[53]=2) or (vlan and tcp[13]=2)"), "tcpdump: listening")
 
     def test_the_wire_and_the_file_agree_in_every_format(self):
         pcap = os.path.join(self.scratch, "syns.pcap")
