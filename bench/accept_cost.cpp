@@ -11,9 +11,8 @@
 //   none                  net::server without a source
 //   saved_syn             TCP_SAVE_SYN, one getsockopt per connection
 //   reuseport, xdp        the probe; xdp native on the server's veth
-//   reuseport+saved_syn   the echo server's default: the second is asked when the first misses; the kernel
-//   keeps
-//                         the SYN in any case
+//   reuseport+saved_syn   the echo server's default: the second is asked when the first misses; the
+//                         kernel keeps the SYN in any case
 //
 // Variants take turns in every round, in random order, each with a server of its own; medians of the rounds,
 // and of the differences to `none` within a round. Then one more round with kernel.bpf_stats_enabled, which

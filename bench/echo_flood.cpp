@@ -6,9 +6,8 @@
 // thread, so that thread's time per SYN is the stack's (route, listener, cookie, SYN-ACK, which is dropped
 // behind the veth) and the making of the frame, whose program's run time is taken off. What capture adds is
 // measured in two ways:
-//   program   run_time_ns / run_cnt of the reuseport program, kernel.bpf_stats_enabled, in rounds of their
-//   own;
-//             it includes the two clock readings of the statistics themselves
+//   program   run_time_ns / run_cnt of the reuseport program, kernel.bpf_stats_enabled, in rounds of
+//             their own; it includes the two clock readings of the statistics themselves
 //   extra     processor time per SYN with the probe minus without it, within a round
 // Figure capture_over_stack_per_syn: program / stack; capture_extra_over_stack_per_syn: extra / stack.
 //

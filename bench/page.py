@@ -156,6 +156,9 @@ def main():
         if os.path.exists(path):
             with open(path) as f:
                 found[name] = json.load(f), os.path.getmtime(path)
+    unknown = {file[:-5] for file in os.listdir(results) if file.endswith(".json")} - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"page.py: no benchmark() for {', '.join(sorted(unknown))}")
     missing = [name for name in BENCHMARKS if name not in found]
     if missing:
         sys.exit(f"page.py: no results of {', '.join(missing)}; run tools/bench without names")

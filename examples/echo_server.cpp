@@ -204,13 +204,19 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
 int main(int argc, char** argv) {
   settings s;
   CLI::App app{"An HTTP server that answers with the TCP SYN of the connection"};
-  app.add_option("--listen", s.listen, "address and port; repeatable")->capture_default_str();
+  app.add_option("--listen", s.listen, "address and port; repeatable")
+      ->type_name("ADDR:PORT")
+      ->capture_default_str();
   app.add_option("--capture", s.capture,
                  "where SYNs come from; auto is reuseport, then saved-syn where it misses")
       ->check(CLI::IsMember({"auto", "reuseport", "xdp", "saved-syn"}))
+      ->type_name("SOURCE")
       ->capture_default_str();
-  app.add_option("--interface", s.interface, "the interface that xdp watches");
-  app.add_option("--threads", s.threads, "how many serve")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--interface", s.interface, "the interface that xdp watches")->type_name("NAME");
+  app.add_option("--threads", s.threads, "how many serve")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option(
          "--p0f-db", s.p0f_db,
          "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
@@ -224,6 +230,9 @@ int main(int argc, char** argv) {
                  "watch --pinned'; what a killed server left there is replaced")
       ->type_name("DIR");
   app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
+  app.footer(
+      R"(SIGINT and SIGTERM: no more connections, what is in flight is finished within 10 s; a second one ends it
+at once. Exit status: 0; 2 if it could not start.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -232,6 +241,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
+  if (s.interface.empty() && s.capture == "xdp")
+    return fail({errc::invalid, 0, "--capture xdp needs --interface NAME; see 'ip link' for their names"});
   if (!s.interface.empty() && s.capture != "xdp")
     return fail({errc::invalid, 0, "--interface goes with --capture xdp; leave it out"});
 

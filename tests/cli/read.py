@@ -14,7 +14,7 @@ import time
 import unittest
 
 SYNFP, DATA = sys.argv.pop(1), sys.argv.pop(1)
-FORMATS = ["json", "p0f", "muonfp", "haproxy", "satori", "ndpi", "ja4t", "table"]
+FORMATS = ["json", "p0f", "muonfp", "haproxy", "satori", "ndpi", "pfos", "ja4t", "table"]
 ETHERNET, NULL, LOOP, RAW, SLL, SLL2, IPV4, IPV6 = 1, 0, 108, 101, 113, 276, 228, 229
 with open(os.path.join(DATA, "syn.json")) as syns:
     VECTORS = json.load(syns)
@@ -94,7 +94,7 @@ class Formats(unittest.TestCase):
             self.assertEqual(answer["fingerprint"]["haproxy"], vector["haproxy_ip_fp"])
             self.assertTrue(packet.hex().startswith(answer["syn"]["raw"]))
             self.assertEqual(answer["local"]["port"], port(packet))
-        for name in ("p0f", "muonfp", "haproxy", "satori", "ndpi"):
+        for name in ("p0f", "muonfp", "haproxy", "satori", "ndpi", "pfos"):
             lines, _ = read(data, "--format", name)
             self.assertEqual(lines, [a["fingerprint"][name] or "-" for a in answers], name)
         rows, _ = read(data)

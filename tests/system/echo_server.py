@@ -185,7 +185,7 @@ class OverLoopback(unittest.TestCase):
         self.assertIn("--capture", refused("--capture", "magic"))
         self.assertIn("--bogus", refused("--bogus"))
         self.assertIn("--threads", refused("--threads", "0"))
-        self.assertIn("needs the name of an interface", refused("--capture", "xdp"))
+        self.assertIn("needs --interface NAME", refused("--capture", "xdp"))
         self.assertIn("there is no interface 'nope0'", refused("--capture", "xdp", "--interface", "nope0"))
         self.assertIn("--interface goes with --capture xdp", refused("--interface", "lo"))
         self.assertIn("does not have the address", refused("--listen", "192.0.2.9:80"))

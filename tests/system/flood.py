@@ -59,6 +59,12 @@ class Flood(unittest.TestCase):
         self.assertIn("DID NOT REACH THE LISTENER", r.stderr)
         self.assertIn("100 RST", r.stderr)
 
+    def test_repeated_answers_are_no_answers(self):
+        script = 'echo 0 > /proc/sys/net/ipv4/tcp_syncookies; exec "$0" -c "$1" 8080'
+        r = flood("--duration", "4.5", "--rate", "100", command=["sh", "-c", script, sys.executable, SERVER])
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn("DID NOT REACH THE LISTENER", r.stderr)
+
     def test_refuses(self):
         for arguments, command, why in (
             ([], server(), "a flood needs an end"),
@@ -68,6 +74,8 @@ class Flood(unittest.TestCase):
             (["--count", "1", "--rate", "-1"], server(), "--rate"),
             (["--count", "1", "--interface", "lo"], server(), "--interface"),
             (["--count", "1", "--source", "127.0.0.1"], server(), "takes no SYN"),
+            (["--count", "1", "--source", "10.0.0.0/8", "--source", "11.0.0.0/8"], server(), "per family"),
+            (["--count", "1", "--json", "/no/such/directory/x"], server(), "cannot be written"),
             (["--count", "1"], ["true"], "before it listened"),
             (["--count", "1"], ["/no/such/program"], "cannot run /no/such/program"),
         ):

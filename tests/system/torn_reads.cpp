@@ -5,9 +5,8 @@
 // other field follows from key and version. A writer publishes a version after the program has returned. The
 // rules, without exception, for a reader that sampled `sent` before its lookup and `started` after it:
 //   torn:      a record that is not, byte for byte, what key and version make
-//   older:     a version below `sent`: the newer SYN was stored (then it is the record) or lost (then the
-//   older
-//              one must not be believed) or evicted (then there is none)
+//   older:     a version below `sent`: the newer SYN was stored (then it is the record) or lost
+//              (then the older one must not be believed) or evicted (then there is none)
 //   future:    a version above `started`
 // conflict_ns is 0, so that each new sequence number replaces the record.
 //

@@ -108,7 +108,7 @@ class Watch(unittest.TestCase):
     def test_the_wire_and_the_file_agree_in_every_format(self):
         pcap = os.path.join(self.scratch, "syns.pcap")
         with self.echo("--capture", "saved-syn"):
-            for form in ("json", "p0f", "muonfp", "haproxy", "satori", "ndpi", "table"):
+            for form in ("json", "p0f", "muonfp", "haproxy", "satori", "ndpi", "pfos", "table"):
                 with self.subTest(format=form), self.dump(pcap, 3) as dump, \
                         self.watch("--interface", "veth0", "--format", form, "--filter-port", str(PORT)) as watch:
                     live, answers = [], []

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// synfp flood: a SYN flood into a server that it starts in a network namespace of its own, and what became of
+// synfp: a SYN flood into a server that it starts in a network namespace of its own, and what became of
 // it.
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,15 +9,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "command.hpp"
@@ -88,7 +93,7 @@ class contained {
       sigemptyset(&before);
       ::sigprocmask(SIG_SETMASK, &before, nullptr);
       ::execvp(words[0], words.data());
-      fmt::print(stderr, "synfp flood: cannot run {} ({})\n", words[0], std::strerror(errno));
+      fmt::print(stderr, "synfp: cannot run {} ({})\n", words[0], std::strerror(errno));
       ::_exit(127);
     }
     while (child > 0) {
@@ -153,7 +158,7 @@ void describe(const outcome& o, const settings& s) {
     return r >= 1e5 ? fmt::format("{:.0f} k/s", r / 1e3) : fmt::format("{:.0f}/s", r);
   };
   const double per_second = o.seconds > 0 ? static_cast<double>(o.sent) / o.seconds : 0;
-  fmt::print(stderr, "synfp flood: sent {} SYNs in {:.2f} s, {}", o.sent, o.seconds, rate(per_second));
+  fmt::print(stderr, "synfp: sent {} SYNs in {:.2f} s, {}", o.sent, o.seconds, rate(per_second));
   if (s.how.rate > 0) fmt::print(stderr, " ({} asked)", rate(s.how.rate));
   fmt::print(stderr, "; answered: {} SYN-ACK, {} RST\n", o.syn_acks, o.resets);
   std::string line;
@@ -162,14 +167,14 @@ void describe(const outcome& o, const settings& s) {
       line +=
           fmt::format(" {} {}", std::string_view(name).substr(std::string_view(name).find('.') + 1), value);
   }
-  fmt::print(stderr, "synfp flood: the stack counted{}\n", line.empty() ? " nothing" : line);
+  fmt::print(stderr, "synfp: the stack counted{}\n", line.empty() ? " nothing" : line);
   if (o.reached()) return;
   const char* why =
       o.resets * 2 > o.sent ? "nobody listened on that address and port (0.0.0.0 takes no IPv6)"
       : o.syn_acks + o.resets == 0
           ? "no SYN was answered: something in the namespace drops them"
           : "the listener answered only some: its accept queue was full, or something drops SYNs";
-  fmt::print(stderr, "synfp flood: THE FLOOD DID NOT REACH THE LISTENER as meant: {}\n", why);
+  fmt::print(stderr, "synfp: THE FLOOD DID NOT REACH THE LISTENER as meant: {}\n", why);
 }
 
 void write_json(const outcome& o, const settings& s) {
@@ -195,7 +200,14 @@ int run(settings& s) {
   if (s.command.empty())
     throw failure("name the server to flood behind the options: -- COMMAND ARGUMENT ...");
   s.what.sources.clear();
-  for (const std::string& source : s.sources) s.what.sources.push_back(flood::prefix::parse(source));
+  for (const std::string& source : s.sources) {
+    const flood::prefix parsed = flood::prefix::parse(source);
+    for (const flood::prefix& other : s.what.sources) {
+      if (other.v6 == parsed.v6) throw failure("name one --source per family, IPv4 and IPv6");
+    }
+    s.what.sources.push_back(parsed);
+  }
+  if (!s.json.empty() && !std::ofstream(s.json, std::ios::app)) throw failure(s.json + ": cannot be written");
   s.what.via = s.native_xdp ? flood::via::veth : flood::via::stack;
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
@@ -208,7 +220,7 @@ int run(settings& s) {
   for (const flood::prefix& source : s.what.sources) {
     const auto target =
         source.v6 ? flood::network::target_v6(s.what.port) : flood::network::target_v4(s.what.port);
-    fmt::print(stderr, "synfp flood: flooding {} in a network namespace of its own\n", target.text().view());
+    fmt::print(stderr, "synfp: flooding {} in a network namespace of its own\n", target.text().view());
   }
 
   const auto before = network.counters();
@@ -219,11 +231,15 @@ int run(settings& s) {
   attack.stop();
   attack.wait();
   auto after = network.counters();
-  outcome o{attack.sent(), network.syn_acks(), network.resets(), attack.seconds(), {}};
+  // The sink counts what the listener repeats, too. Clients' own SYNs are in that counter as well: the answer
+  // can only be too small.
+  const std::uint64_t repeated = after["TcpExt.TCPSynRetrans"] - before.at("TcpExt.TCPSynRetrans");
+  const std::uint64_t answers = network.syn_acks();
+  outcome o{attack.sent(), answers - std::min(answers, repeated), network.resets(), attack.seconds(), {}};
   for (const char* name : interesting) o.counters.emplace_back(name, after[name] - before.at(name));
   if (!status) server.end(10s);
   describe(o, s);
-  if (status) fmt::print(stderr, "synfp flood: COMMAND ended first, with status {}\n", *status);
+  if (status) fmt::print(stderr, "synfp: COMMAND ended first, with status {}\n", *status);
   if (!s.json.empty()) write_json(o, s);
   return o.reached() && status.value_or(0) == 0 && interrupted == 0 ? 0 : 1;
 }
@@ -232,33 +248,50 @@ int run(settings& s) {
 
 command add_flood(CLI::App& app) {
   const auto s = std::make_shared<settings>();
-  CLI::App* sub = app.add_subcommand(
-      "flood",
-      "Floods a server with SYNs. The server, COMMAND, and the flood run in a network namespace made for\n"
-      "them, which no packet leaves; both end with this program. Servers are reached at 198.18.0.1 and\n"
-      "fd73:796e:6670::1, also by clients that COMMAND starts. Needs root. Exit status 1: the flood did\n"
-      "not reach the listener, or COMMAND failed");
-  sub->add_option("--duration", s->how.duration, "seconds; this or --count is required")
-      ->check(CLI::Range(0.001, flood::limits::max_duration));
-  sub->add_option("--count", s->how.count, "SYNs")
-      ->check(CLI::Range(std::uint64_t{1}, flood::limits::max_count));
-  sub->add_option("--rate", s->how.rate, "SYNs per second; without, as fast as the machine goes")
-      ->check(CLI::Range(1.0, 1e9));
-  sub->add_option("--port", s->what.port, "the server's")->check(CLI::Range(1, 65535))->capture_default_str();
+  CLI::App* sub =
+      app.add_subcommand("flood", "Floods a server with SYNs, in a network namespace of their own");
+  sub->add_option("--duration", s->how.duration, "how long; this or --count is required")
+      ->check(CLI::Range(0.001, flood::limits::max_duration))
+      ->type_name("SECONDS");
+  sub->add_option("--count", s->how.count, "how many SYNs")
+      ->check(CLI::Range(std::uint64_t{1}, flood::limits::max_count))
+      ->type_name("N");
+  sub->add_option("--rate", s->how.rate, "without it, as fast as the machine goes")
+      ->check(CLI::Range(1.0, 1e9))
+      ->type_name("SYN/S");
+  sub->add_option("--port", s->what.port, "the server's")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("PORT")
+      ->capture_default_str();
   sub->add_option("--source", s->sources,
                   "prefix of the spoofed addresses; one per family; its family is the flood's")
       ->expected(1)
+      ->type_name("PREFIX")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->capture_default_str();
   sub->add_option("--shape", s->what.shape, "whose SYNs: none (no options), linux, windows, macos, mixed")
       ->check(CLI::IsMember({"none", "linux", "windows", "macos", "mixed"}))
+      ->type_name("SHAPE")
       ->capture_default_str();
-  sub->add_option("--seed", s->what.seed, "the same seed, the same SYNs")->capture_default_str();
-  sub->add_option("--threads", s->how.threads, "that send")->check(CLI::Range(1, 64))->capture_default_str();
+  sub->add_option("--seed", s->what.seed, "the same seed, the same SYNs")
+      ->type_name("N")
+      ->capture_default_str();
+  sub->add_option("--threads", s->how.threads, "that send")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N")
+      ->capture_default_str();
   sub->add_flag("--native-xdp", s->native_xdp,
                 "send through the receive ring of flood0, so that a native XDP program there sees the SYNs");
-  sub->add_option("--json", s->json, "file for a summary");
-  sub->footer("After the options: -- COMMAND ARGUMENT ...");
+  sub->add_option("--json", s->json, "for a summary")->type_name("FILE");
+  sub->footer(
+      R"(After the options: -- COMMAND ARGUMENT ..., the server. It and the flood run in a network namespace made
+for them, which no packet leaves; both end with this program. Servers are reached at 198.18.0.1 and
+fd73:796e:6670::1, also by clients that COMMAND starts. Needs root.
+
+Exit status: 0; 1 if the flood did not reach the listener, COMMAND failed or it was interrupted; 2 if
+nothing was flooded.
+
+  synfp flood --duration 10 --rate 100000 --port 8080 -- ./server --listen '[::]:8080')");
   return {sub, [s] { return run(*s); }, &s->command};
 }
 

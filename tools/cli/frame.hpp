@@ -2,13 +2,12 @@
 // From a captured frame to the SYN in it. It accepts what the XDP program stores and refuses the rest for the
 // same reasons (bpf/parse.bpf.h), in the same order; a test runs both on the same packets. What differs:
 //
-//   - link types other than Ethernet, and VLAN tags with the ethertype 0x9100, which were written to files
-//   but do
-//     not reach XDP's parser;
-//   - IP options and extension headers are kept as long as a syn_record holds them, which is longer than a
-//   slot;
-//   - a frame of which the file holds less than was on the wire is read as far as its TCP header, and refused
-//     as cut_short if that is not all there.
+//   - link types other than Ethernet, and VLAN tags with the ethertype 0x9100, which were written to
+//     files but do not reach XDP's parser;
+//   - IP options and extension headers are kept as long as a syn_record holds them, which is longer
+//     than a slot;
+//   - a frame of which the file holds less than was on the wire is read as far as its TCP header, and
+//     refused as cut_short if that is not all there.
 #pragma once
 
 #include <pcap/dlt.h>

@@ -28,7 +28,7 @@ constexpr std::size_t enough = 64 * 1024;
 constexpr std::pair<std::string_view, format> names[] = {
     {"table", format::table},   {"json", format::json},       {"p0f", format::p0f},
     {"muonfp", format::muonfp}, {"haproxy", format::haproxy}, {"satori", format::satori},
-    {"ndpi", format::ndpi},     {"ja4t", format::ja4t}};
+    {"ndpi", format::ndpi},     {"pfos", format::pfos},       {"ja4t", format::ja4t}};
 
 template <std::size_t N>
 std::string_view or_dash(const std::optional<fixed_text<N>>& text) {
@@ -182,6 +182,7 @@ void output::print(const syn_record& syn, const sighting& seen) {
     case format::haproxy: text_.append(fingerprint::haproxy(syn)); break;
     case format::satori: text_.append(or_dash(fingerprint::satori(syn))); break;
     case format::ndpi: text_.append(or_dash(fingerprint::ndpi(syn))); break;
+    case format::pfos: text_.append(or_dash(fingerprint::pfos(syn))); break;
     case format::ja4t:
 #ifdef SYNFP_JA4T
       text_.append(fingerprint::ja4t(syn));

@@ -17,7 +17,7 @@
 
 namespace cli {
 
-enum class format : std::uint8_t { table, json, p0f, muonfp, haproxy, satori, ndpi, ja4t };
+enum class format : std::uint8_t { table, json, p0f, muonfp, haproxy, satori, ndpi, pfos, ja4t };
 
 /// The option --format, into `chosen`, which holds the default. `chosen` must outlive the parsing.
 void add_format(CLI::App& sub, format& chosen);

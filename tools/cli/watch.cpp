@@ -17,7 +17,9 @@
 #include <ctime>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <synfp/capture/probe.hpp>
@@ -211,11 +213,13 @@ command add_watch(CLI::App& app) {
   add_format(*sub, s->shown);
   add_filter_port(*sub, s->ports);
   add_databases(*sub, s->asked);
-  sub->add_option("--count", s->count, "end after so many lines")->check(CLI::PositiveNumber)->type_name("N");
+  sub->add_option("--count", s->count, "end after so many lines")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000'000}))
+      ->type_name("N");
   sub->footer(
       R"(A line comes within a tenth of a second. Retransmissions of a SYN make no line of their own. SIGINT and
 SIGTERM end it; stderr then says how many SYNs were printed, how many came too fast to be read (missed)
-and what the probe refused, by reason.
+and what the probe refused, by reason. json is as of synfp read; frame is null.
 
 --interface needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON and never replaces another XDP program. --pinned
 needs the permission to open the pins and nothing else, see echo_server --pin and --pin-group.

@@ -221,7 +221,7 @@ class network {
   int fd() const { return own_.get(); }  ///< of the namespace, for setns()
   unsigned inside_index() const { return inside_index_; }
   unsigned outside_index() const { return outside_index_; }
-  /// Answers to spoofed sources.
+  /// Answers to spoofed sources, repeated ones included.
   std::uint64_t syn_acks() const { return sink_->syn_acks(); }
   std::uint64_t resets() const { return sink_->resets(); }
 
