@@ -75,19 +75,27 @@ http::response describe(const http::request& request, const fingerprint::identif
 
 // ---- serving ----
 
+/// To stderr; never fails: with nobody there, it is lost.
+template <class... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+  const std::string text = fmt::format(format, std::forward<Args>(args)...);
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 int fail(const setup_error& why) {
-  fmt::print(stderr, "echo_server: {}\n", why.message);
+  say("echo_server: {}\n", why.message);
   return 2;
 }
 
-// SIGINT and SIGTERM stop the server: the first in order, a second one at once. Blocked in every thread but
-// this one's.
+// SIGINT, SIGTERM and SIGHUP stop the server: the first in order, a second one at once. Blocked in every
+// thread but this one's.
 class stop_on_signal {
  public:
   explicit stop_on_signal(net::server& server) {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGHUP);
     sigaddset(&signals_, SIGUSR1);  // from the destructor
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     waiter_ = std::thread([this, &server] {
@@ -162,8 +170,7 @@ setup_result<std::optional<capture::pinned>> pin(const Probe& probe, const setti
   }
   auto pins = probe.pin(s.pins, options);
   if (!pins) return std::move(pins).error();
-  if (pins->replaced())
-    fmt::print(stderr, "echo_server: {} held the pins of a process that is gone; replaced\n", s.pins);
+  if (pins->replaced()) say("echo_server: {} held the pins of a process that is gone; replaced\n", s.pins);
   return std::optional(*std::move(pins));
 }
 
@@ -190,7 +197,7 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
   auto probe = capture::probe<>::open();
   if (!probe) {
     if (!s.pins.empty()) return fail(probe.error());
-    fmt::print(stderr, "echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
+    say("echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
     return serve(addresses, saved, "saved_syn", s);
   }
   const auto pins = pin(*probe, s);
@@ -202,6 +209,11 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // who started us may not read our line
+  int fd = 0;                  // and no socket of ours must become the stdout that somebody closed
+  while ((fd = ::open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO) {
+  }
+  ::close(fd);
   settings s;
   CLI::App app{"An HTTP server that answers with the TCP SYN of the connection"};
   app.add_option("--listen", s.listen, "address and port; repeatable")
@@ -231,7 +243,7 @@ int main(int argc, char** argv) {
       ->type_name("DIR");
   app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
   app.footer(
-      R"(SIGINT and SIGTERM: no more connections, what is in flight is finished within 10 s; a second one ends it
+      R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
 at once. Exit status: 0; 2 if it could not start.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());

@@ -30,20 +30,48 @@ struct json_member {
   std::string_view text;
 };
 
-/// A string with its quotes. Quotes, backslashes and control characters are escaped; `text` should be UTF-8.
+namespace detail {
+/// Bytes of the UTF-8 character (RFC 3629 4) that `text` begins with; 0 if it begins with none.
+constexpr std::size_t utf8_length(std::string_view text) noexcept {
+  const auto byte = [text](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned first = byte(0);
+  if (first < 0x80) return text.empty() ? 0 : 1;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const std::size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  const unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < least || byte(1) > most) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  }
+  return length;
+}
+}  // namespace detail
+
+/// A string with its quotes. Quotes, backslashes and control characters (C0, DEL, C1) are escaped; a byte
+/// that is not UTF-8 becomes U+FFFD, because JSON text is UTF-8 (RFC 8259 8.1).
 template <class Text>
 void append_json_string(Text& out, std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
   out.push_back('"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20) {
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text[0]);
+    const std::size_t length = detail::utf8_length(text);
+    const bool c1 = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+    if (length == 0) {
+      out.append(std::string_view("\\ufffd"));
+    } else if (byte < 0x20 || byte == 0x7f || c1) {
+      const unsigned code = c1 ? static_cast<unsigned char>(text[1]) : byte;
       out.append(std::string_view("\\u00"));
-      out.push_back("0123456789abcdef"[byte >> 4]);
-      out.push_back("0123456789abcdef"[byte & 15]);
-      continue;
+      out.push_back(digits[code >> 4]);
+      out.push_back(digits[code & 15]);
+    } else {
+      if (byte == '"' || byte == '\\') out.push_back('\\');
+      out.append(text.substr(0, length));
     }
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c);
+    text.remove_prefix(length == 0 ? 1 : length);
   }
   out.push_back('"');
 }

@@ -152,7 +152,7 @@ class hostile_load : public testing::TestWithParam<load> {
     ASSERT_EQ(::listen(listener.get(), 512), 0);
     const endpoint to = endpoint::v4(10, 77, 0, 1, local_of(listener.get()).port());
 
-    int returned = 0, verified = 0, wrong = 0, connections = 0;
+    int returned = 0, verified = 0, wrong = 0, connections = 0, lost = 0;
     std::map<std::string, int> missed;
     std::uint64_t sent = 0;
     {
@@ -169,7 +169,11 @@ class hostile_load : public testing::TestWithParam<load> {
         const bool unseen = what.detour && random() % 2 == 0;
         fd client = hosts.client.inside([&] { return connected(to, from, unseen ? detour_mark : 0); });
         const fd server = accepted(listener);
-        ASSERT_TRUE(server);
+        if (!server) {  // its ACK was dropped, which in cookie mode ends the handshake
+          ASSERT_LT(++lost, 5);
+          reset(std::move(client));
+          continue;
+        }
         const endpoint peer = peer_of(server.get());
         ASSERT_EQ(peer, from);
         const auto found = probe.take({server.get(), peer, local_of(server.get())}, now_ns());

@@ -92,12 +92,12 @@ void pin_and_die(const probe<listening>& p, const std::string& path) {
   must(::waitpid(child, &status, 0) == child && WTERMSIG(status) == SIGKILL, "pin and die");
 }
 
-TEST(pins, the_group_reads_and_shares_and_writes_nothing) {
+TEST(pins, the_group_reads_and_shares_if_it_may_and_writes_nothing) {
   const net_namespace ns;
   const bpf_filesystem fs;
   ns.inside([&] {
     probe<listening> owner;
-    const auto pins = owner.pin(fs.path(), {.group = readers});
+    const auto pins = owner.pin(fs.path(), {.group = readers, .attach = true});
     ASSERT_TRUE(pins) << pins.error().message;
     EXPECT_EQ(mode_of(fs.path()), "710 65534");
     EXPECT_EQ(mode_of(fs.path() + "/table"), "660 65534");
@@ -120,6 +120,24 @@ TEST(pins, the_group_reads_and_shares_and_writes_nothing) {
     });
     EXPECT_EQ(answer, "found read-only found");
   });
+}
+
+/// Who can attach the program can fill the table from a network namespace of its own.
+TEST(pins, the_group_cannot_attach_the_program_unasked) {
+  const bpf_filesystem fs;
+  const probe<listening> owner;
+  const auto pins = owner.pin(fs.path(), {.group = readers});
+  ASSERT_TRUE(pins) << pins.error().message;
+  EXPECT_EQ(mode_of(fs.path() + "/table"), "660 65534");
+  EXPECT_EQ(mode_of(fs.path() + "/program"), "600 65534");
+  const std::string answer = in_child([&] {
+    must(::setgroups(0, nullptr) == 0 && ::setresgid(readers, readers, readers) == 0 &&
+             ::setresuid(12345, 12345, 12345) == 0,
+         "setresuid");
+    if (!table::open(fs.path())) return std::string("the table cannot be read");
+    return probe<listening>::share_pinned(fs.path()) ? std::string("attached") : std::string("refused");
+  });
+  EXPECT_EQ(answer, "refused");
 }
 
 TEST(pins, without_a_group_are_for_their_owner_alone) {

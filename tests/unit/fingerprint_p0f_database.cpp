@@ -275,7 +275,7 @@ TEST(p0f_database, hostile_files) {
   EXPECT_EQ(refusal(std::string(4U << 20, '\n')), "read");
   EXPECT_TRUE(too_large("; " + std::string(8192, 'x')));
   EXPECT_EQ(refusal(";" + std::string(8191, 'x')), "read");
-  EXPECT_THAT(refusal(std::string("classes = a\0b\n", 14)), HasSubstr("db:1: a NUL byte"));
+  EXPECT_THAT(refusal(std::string("classes = a\0b\n", 14)), HasSubstr("db:1: a control character"));
   EXPECT_THAT(refusal("\xff\xfe\n"), HasSubstr("db:1: neither"));
   EXPECT_THAT(refusal("[\x1b[31m\n"), testing::Not(HasSubstr("\x1b")));  // no control characters in messages
   std::string many = tcp("label = s:unix:A:\n");

@@ -2,10 +2,14 @@
 // What the subcommands of synfp share: how they are registered, how they fail.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cli {
@@ -20,6 +24,13 @@ class failure : public std::runtime_error {
  private:
   int status_;
 };
+
+/// To stderr, in one write; never fails: with nobody there, it is lost.
+template <class... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+  const std::string text = fmt::format(format, std::forward<Args>(args)...);
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 /// Whoever read stdout has left. Ends the program with status 1 and without a word.
 struct reader_left {};

@@ -93,7 +93,8 @@ class contained {
       sigemptyset(&before);
       ::sigprocmask(SIG_SETMASK, &before, nullptr);
       ::execvp(words[0], words.data());
-      fmt::print(stderr, "synfp: cannot run {} ({})\n", words[0], std::strerror(errno));
+      const std::string why = fmt::format("synfp: cannot run {} ({})\n", words[0], std::strerror(errno));
+      (void)!::write(STDERR_FILENO, why.data(), why.size());
       ::_exit(127);
     }
     while (child > 0) {
@@ -158,23 +159,23 @@ void describe(const outcome& o, const settings& s) {
     return r >= 1e5 ? fmt::format("{:.0f} k/s", r / 1e3) : fmt::format("{:.0f}/s", r);
   };
   const double per_second = o.seconds > 0 ? static_cast<double>(o.sent) / o.seconds : 0;
-  fmt::print(stderr, "synfp: sent {} SYNs in {:.2f} s, {}", o.sent, o.seconds, rate(per_second));
-  if (s.how.rate > 0) fmt::print(stderr, " ({} asked)", rate(s.how.rate));
-  fmt::print(stderr, "; answered: {} SYN-ACK, {} RST\n", o.syn_acks, o.resets);
+  say("synfp: sent {} SYNs in {:.2f} s, {}", o.sent, o.seconds, rate(per_second));
+  if (s.how.rate > 0) say(" ({} asked)", rate(s.how.rate));
+  say("; answered: {} SYN-ACK, {} RST\n", o.syn_acks, o.resets);
   std::string line;
   for (const auto& [name, value] : o.counters) {
     if (value != 0)
       line +=
           fmt::format(" {} {}", std::string_view(name).substr(std::string_view(name).find('.') + 1), value);
   }
-  fmt::print(stderr, "synfp: the stack counted{}\n", line.empty() ? " nothing" : line);
+  say("synfp: the stack counted{}\n", line.empty() ? " nothing" : line);
   if (o.reached()) return;
   const char* why =
       o.resets * 2 > o.sent ? "nobody listened on that address and port (0.0.0.0 takes no IPv6)"
       : o.syn_acks + o.resets == 0
           ? "no SYN was answered: something in the namespace drops them"
           : "the listener answered only some: its accept queue was full, or something drops SYNs";
-  fmt::print(stderr, "synfp: THE FLOOD DID NOT REACH THE LISTENER as meant: {}\n", why);
+  say("synfp: THE FLOOD DID NOT REACH THE LISTENER as meant: {}\n", why);
 }
 
 void write_json(const outcome& o, const settings& s) {
@@ -220,7 +221,7 @@ int run(settings& s) {
   for (const flood::prefix& source : s.what.sources) {
     const auto target =
         source.v6 ? flood::network::target_v6(s.what.port) : flood::network::target_v4(s.what.port);
-    fmt::print(stderr, "synfp: flooding {} in a network namespace of its own\n", target.text().view());
+    say("synfp: flooding {} in a network namespace of its own\n", target.text().view());
   }
 
   const auto before = network.counters();
@@ -239,7 +240,7 @@ int run(settings& s) {
   for (const char* name : interesting) o.counters.emplace_back(name, after[name] - before.at(name));
   if (!status) server.end(10s);
   describe(o, s);
-  if (status) fmt::print(stderr, "synfp: COMMAND ended first, with status {}\n", *status);
+  if (status) say("synfp: COMMAND ended first, with status {}\n", *status);
   if (!s.json.empty()) write_json(o, s);
   return o.reached() && status.value_or(0) == 0 && interrupted == 0 ? 0 : 1;
 }

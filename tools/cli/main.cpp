@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // synfp: TCP SYNs from files and from the wire, and what they say.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +14,11 @@
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // write() says it
+  // What this program opens must not become the stdout or stderr that somebody closed.
+  int fd = 0;
+  while ((fd = ::open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO) {
+  }
+  ::close(fd);
   CLI::App app{"TCP SYNs from files and from the wire, and what they say"};
   app.require_subcommand(1);
   app.failure_message(
@@ -35,10 +42,10 @@ int main(int argc, char** argv) {
   } catch (const cli::reader_left&) {
     return 1;
   } catch (const cli::failure& e) {
-    fmt::print(stderr, "synfp: {}\n", e.what());
+    cli::say("synfp: {}\n", e.what());
     return e.status();
   } catch (const std::exception& e) {
-    fmt::print(stderr, "synfp: {}\n", e.what());
+    cli::say("synfp: {}\n", e.what());
   }
   return 2;
 }

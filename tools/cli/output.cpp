@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>  // PIPE_BUF
 #include <cstring>
 #include <utility>
 
@@ -143,7 +145,8 @@ void output::append_row(const syn_record& syn) {
     text_.push_back('-');
     return;
   }
-  text_.append(id.label->title());
+  // The user's database may hold any byte; a terminal must not see those that command it.
+  for (const char c : id.label->title()) text_.push_back(c >= ' ' && c < 0x7f ? c : '?');
   if (id.quality == fingerprint::match_quality::fuzzy) text_.append(" (fuzzy)");
 }
 
@@ -198,7 +201,9 @@ void output::flush() {
   if (before_write_) before_write_();
   std::string_view rest = text_;
   while (!rest.empty()) {
-    const ssize_t n = ::write(fd_, rest.data(), rest.size());
+    if (wait_) wait_();
+    const ssize_t n =
+        ::write(fd_, rest.data(), wait_ ? std::min<std::size_t>(rest.size(), PIPE_BUF) : rest.size());
     if (n >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(n));
       continue;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <synfp/fingerprint/identify.hpp>
@@ -57,6 +58,10 @@ class output {
   /// Throws failure for a format that this program was built without, and for databases that cannot be read.
   /// `before_write` runs before each write: a line that is not ours may have to leave the terminal.
   output(int fd, format f, const databases& asked, std::function<void()> before_write = {});
+
+  /// `wait` is called before each write, which is then so small that a pipe which has room takes it at once:
+  /// a reader who pauses stops whoever waits here, and nobody else. Ends a flush() by throwing.
+  void wait_before_writes(std::function<void()> wait) { wait_ = std::move(wait); }
   output(const output&) = delete;
   output& operator=(const output&) = delete;
 
@@ -75,7 +80,7 @@ class output {
   int fd_;
   format format_;
   synfp::fingerprint::identifier who_;
-  std::function<void()> before_write_;
+  std::function<void()> before_write_, wait_;
   std::string text_;
   std::array<std::size_t, 6> width_{21, 21, 3, 5, 5, 56};  // grows: IPv6 is as long as it is
 };

@@ -103,7 +103,7 @@ class progress {
 
   void erase() {
     if (drawn_ == 0) return;
-    fmt::print(stderr, "\r{:{}}\r", "", drawn_);
+    say("\r{:{}}\r", "", drawn_);
     drawn_ = 0;
   }
   /// Cheap: looks at the clock now and then only.
@@ -116,7 +116,7 @@ class progress {
         in.size() > 0 ? fmt::format("{:3} %, ", std::min(in.taken() * 100 / in.size(), std::uint64_t{100}))
                       : "";
     const std::string line = fmt::format("synfp: {}{} frames", share, frames);
-    fmt::print(stderr, "\r{:<{}}", line, drawn_);
+    say("\r{:<{}}", line, drawn_);
     drawn_ = std::max(drawn_, line.size());
     std::fflush(stderr);
   }
@@ -186,8 +186,7 @@ void report(const std::string& name, std::uint64_t frames, const tally& counts) 
     reasons +=
         fmt::format("{}{} {}", reasons.empty() ? "" : ", ", counts[i], to_string(static_cast<refusal>(i)));
   }
-  if (refused != 0)
-    fmt::print(stderr, "synfp: {}: {} of {} frames refused: {}\n", name, refused, frames, reasons);
+  if (refused != 0) say("synfp: {}: {} of {} frames refused: {}\n", name, refused, frames, reasons);
 }
 
 int read(const settings& s) {

@@ -71,6 +71,15 @@ class waiter {
     return both[0].revents != 0;
   }
 
+  /// Until stdout takes PIPE_BUF bytes. Throws failure if a signal came first: nobody reads.
+  void wait_for_room() const {
+    pollfd both[] = {{signals_, POLLIN, 0}, {STDOUT_FILENO, POLLOUT, 0}};
+    while (::poll(both, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (both[1].revents == 0 && both[0].revents != 0)
+      throw failure("ended while nobody read the output: lines were lost", 1);
+  }
+
  private:
   int signals_;
 };
@@ -124,6 +133,7 @@ int follow(const settings& s, const waiter& signals, const capture::table& table
   constexpr int shortest = 5;
   constexpr int longest = 80;  // milliseconds; what makes a line late, and a walk cheap
   output out(STDOUT_FILENO, s.shown, s.asked);
+  out.wait_before_writes([&signals] { signals.wait_for_room(); });
   out.flush();
   const counters before = start == capture::scanner::from::beginning ? counters{} : table.counters();
   capture::scanner scanner(table, start);
@@ -160,8 +170,8 @@ int follow(const settings& s, const waiter& signals, const capture::table& table
   // What came meanwhile; bounded, because a flood has no end.
   for (int i = 0; i < 100 && !enough() && (walk() || scanner.more()); ++i) {
   }
-  fmt::print(stderr, "synfp: {} SYNs printed, {} missed{}\n", printed, scanner.missed(),
-             refusals(before, table.counters(), !s.ports.empty()));
+  say("synfp: {} SYNs printed, {} missed{}\n", printed, scanner.missed(),
+      refusals(before, table.counters(), !s.ports.empty()));
   if (!end.empty()) throw failure(end, 1);
   return scanner.missed() == 0 ? 0 : 1;
 }
@@ -172,7 +182,7 @@ int watch_interface(const settings& s, const waiter& signals) {
   const auto probe = capture::probe<on_interface>::open(options);
   if (!probe) throw failure(probe.error().message);
   const unsigned index = ::if_nametoindex(s.interface.c_str());
-  fmt::print(stderr, "synfp: watching {}\n", s.interface);
+  say("synfp: watching {}\n", s.interface);
   return follow(s, signals, probe->records(), capture::scanner::from::beginning, [&]() -> std::string {
     if (::if_nametoindex(s.interface.c_str()) == index) return {};
     return fmt::format("the interface {} is gone; start again when it is back", s.interface);
@@ -184,7 +194,7 @@ int watch_pins(const settings& s, const waiter& signals) {
   ::stat(s.pins.c_str(), &before);
   const auto table = capture::table::open(s.pins);
   if (!table) throw failure(table.error().message);
-  fmt::print(stderr, "synfp: watching the probe pinned in {}\n", s.pins);
+  say("synfp: watching the probe pinned in {}\n", s.pins);
   return follow(s, signals, *table, capture::scanner::from::now, [&]() -> std::string {
     struct stat now {};
     if (::stat(s.pins.c_str(), &now) == 0 && now.st_ino == before.st_ino && now.st_dev == before.st_dev)
@@ -222,7 +232,8 @@ SIGTERM end it; stderr then says how many SYNs were printed, how many came too f
 and what the probe refused, by reason. json is as of synfp read; frame is null.
 
 --interface needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON and never replaces another XDP program. --pinned
-needs the permission to open the pins and nothing else, see echo_server --pin and --pin-group.
+needs the permission to open the pins and nothing else, see echo_server --pin and --pin-group; what a
+killed server left behind shows nothing until the next one replaces it.
 
 Exit status: 0; 1 if SYNs were missed, the probe or the interface went away or the output cannot be
 written; 2 if nothing was watched.

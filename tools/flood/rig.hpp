@@ -556,6 +556,8 @@ class attack {
       throw failure("a flood needs an end: name a count or a duration");
     if (how.count > limits::max_count || how.duration > limits::max_duration)
       throw failure("a flood ends after an hour and 10^12 SYNs at most");
+    if (!(how.rate >= 0) || !(how.duration >= 0))
+      throw failure("a rate and a duration are numbers from 0 on");
     if (how.threads == 0 || how.threads > 64) throw failure("a flood has 1 to 64 threads");
     std::vector<std::unique_ptr<sender>> senders;
     where.inside([&] {
@@ -563,8 +565,14 @@ class attack {
         senders.push_back(std::make_unique<sender>(where, what, i, how.threads));
     });
     began_ = clock::now();
-    for (unsigned i = 0; i < how.threads; ++i)
-      threads_.emplace_back([this, &where, i, s = std::move(senders[i])] { run(where, *s, i); });
+    try {
+      for (unsigned i = 0; i < how.threads; ++i)
+        threads_.emplace_back([this, &where, i, s = std::move(senders[i])] { run(where, *s, i); });
+    } catch (...) {
+      stop();
+      join();
+      throw failure("cannot start " + std::to_string(how.threads) + " threads; use fewer");
+    }
   }
   attack(const attack&) = delete;
   attack& operator=(const attack&) = delete;
@@ -613,9 +621,8 @@ class attack {
   void pace(sender& s, unsigned index) {
     const double rate = how_.rate / how_.threads;
     const std::uint64_t count = how_.count / how_.threads + (index < how_.count % how_.threads ? 1 : 0);
-    const auto end = how_.duration > 0 ? began_ + std::chrono::duration_cast<clock::duration>(
-                                                      std::chrono::duration<double>(how_.duration))
-                                       : clock::time_point::max();
+    const auto end = began_ + std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(
+                                  how_.duration > 0 ? how_.duration : limits::max_duration));
     if (how_.count != 0 && count == 0) return;
     double allowed = 0;
     auto then = began_;

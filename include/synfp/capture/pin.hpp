@@ -26,10 +26,14 @@ SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
 struct pin_options {
-  /// Who may open the pins besides their owner (and root): read the table, attach the program to listeners of
-  /// their own, nothing else. The directory becomes 0710 and the pins 0660 of this group, else 0700 and 0600.
-  /// Every directory above needs search permission (x) for it too.
+  /// Who may read the table besides its owner (and root), the hash secret included; not write it. The
+  /// directory becomes 0710 and the maps' pins 0660 of this group, else 0700 and 0600. Every directory above
+  /// needs search permission (x) for it too.
   std::optional<gid_t> group;
+  /// The group may also attach the program to listeners of its own. Whoever can do that can put any SYN into
+  /// the table, for any connection and even as verified: a listener in a network namespace of one's own owns
+  /// every address there. Trust the group as you trust the server.
+  bool attach = false;
 };
 
 /// A probe's pins: DIRECTORY/table, about, counts and, for hook::reuseport, program. They are there as long
@@ -53,7 +57,8 @@ class [[nodiscard]] pinned {
       if (i == 3 && program < 0) continue;
       const std::string path = p.path_ + '/' + detail::pin_names[i];
       if (detail::bpf_path(BPF_OBJ_PIN, path, fds[i]) != 0) return failure("pin to", *place, errno);
-      if (auto given = give(path, options, 0600, 0660); !given) return std::move(given).error();
+      if (auto given = give(path, options, 0600, i != 3 || options.attach ? 0660 : 0600); !given)
+        return std::move(given).error();
     }
     if (auto given = give(p.path_, options, 0700, 0710); !given) return std::move(given).error();
     if (auto published = p.publish(*place); !published) return std::move(published).error();

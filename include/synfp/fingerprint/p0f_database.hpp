@@ -66,8 +66,9 @@ class p0f_database {
  public:
   /// Reads all of a database. Sections other than [tcp:request] and [mtu] are checked (but not for signatures
   /// that cover each other) and not kept. `name` is for messages, mostly the path. Refuses what p0f refuses,
-  /// with "NAME:LINE: what; what to do", and beyond that NUL bytes, numbers above 65535, "N-" followed by a
-  /// number, more than 4 MiB, 8,192 bytes in a line, or 8,192 signatures, labels or names (errc::too_large).
+  /// with "NAME:LINE: what; what to do", and beyond that control characters, numbers above 65535, "N-"
+  /// followed by a number, more than 4 MiB, 8,192 bytes in a line, or 8,192 signatures, labels or names
+  /// (errc::too_large).
   static setup_result<p0f_database> parse(std::string_view text, std::string name) {
     auto content = detail::p0f_parser::parse(text, std::move(name));
     if (!content) return std::move(content).error();

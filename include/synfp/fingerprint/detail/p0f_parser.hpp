@@ -139,7 +139,10 @@ class p0f_parser {
       too_large_ = true;
       return fail("the line is longer than " + std::to_string(max_line) + " bytes; is it the right file?");
     }
-    if (line.find('\0') != npos) return fail("a NUL byte; is it a text file?");
+    for (const char c : line) {
+      if ((c >= 0 && c < ' ' && c != '\t' && !(c == '\r' && &c == &line.back())) || c == 0x7f)
+        return fail("a control character; is it a text file?");
+    }
     take_while(line, is_blank);
     if (line.empty() || line[0] == ';') return true;
     if (line.back() == '\r') return fail("the line ends in CR LF; p0f takes LF only: convert the file");
