@@ -3,7 +3,7 @@
 //
 //   synfp read FORMAT   the program, on a capture file of 240,000 SYNs, output into a file
 //   p0f -r              Debian's p0f on the same file, log into a file (-o), its other text to /dev/null
-//   ... in process      one fingerprint of a record in memory
+//   ... in process      one fingerprint of a record in memory; identify: the label, by our database and p0f's
 //
 // SYNs of five systems with values of their own, a third IPv6, each of a connection of its own. CPU time is
 // user and system time of the child; programs take turns. p0f does more per SYN: it follows the connection
@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include <synfp/fingerprint/identify.hpp>
 #include <synfp/json.hpp>
 
 #include "../tests/packet_builder.hpp"
@@ -191,6 +192,10 @@ void in_process(bench::report& report, const std::vector<bytes>& frames) {
     records.push_back(*synfp::syn_record::from_bytes(std::span(frames[i]).subspan(14)));
   namespace fp = synfp::fingerprint;
   std::string text;  // reused, as a program would
+  fp::identifier who;
+  auto debian = fp::p0f_database::load(BENCH_P0F_DATABASE);
+  if (!debian) bench::fail(debian.error().message);
+  who.add(*std::move(debian));
   const std::pair<const char*, std::function<void(const synfp::syn_record&)>> formats[] = {
       {"p0f", [](const auto& r) { benchmark::DoNotOptimize(fp::p0f(r)); }},
       {"muonfp", [](const auto& r) { benchmark::DoNotOptimize(fp::muonfp(r)); }},
@@ -198,6 +203,7 @@ void in_process(bench::report& report, const std::vector<bytes>& frames) {
       {"satori", [](const auto& r) { benchmark::DoNotOptimize(fp::satori(r)); }},
       {"ndpi", [](const auto& r) { benchmark::DoNotOptimize(fp::ndpi(r)); }},
       {"pfos", [](const auto& r) { benchmark::DoNotOptimize(fp::pfos(r)); }},
+      {"identify", [&who](const auto& r) { benchmark::DoNotOptimize(who.identify(r)); }},
       {"JSON: syn, all formats",
        [&text](const auto& r) {
          text.clear();
