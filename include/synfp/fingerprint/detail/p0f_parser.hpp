@@ -139,8 +139,10 @@ class p0f_parser {
       too_large_ = true;
       return fail("the line is longer than " + std::to_string(max_line) + " bytes; is it the right file?");
     }
-    for (const char c : line) {
-      if ((c >= 0 && c < ' ' && c != '\t' && !(c == '\r' && &c == &line.back())) || c == 0x7f)
+    // A carriage return at the end has an error of its own.
+    const std::string_view text = line.ends_with('\r') ? line.substr(0, line.size() - 1) : line;
+    for (const char c : text) {
+      if ((c >= 0 && c < ' ' && c != '\t') || c == 0x7f)
         return fail("a control character; is it a text file?");
     }
     take_while(line, is_blank);
