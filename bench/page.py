@@ -66,7 +66,7 @@ def machine():
     return [("processor", f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores"
              + (", a virtual machine" if virtual else "")),
             ("memory", f"{memory} GiB"),
-            ("kernel", f"Linux {platform.release()}"),
+            ("kernel", "Linux " + platform.release().split("-")[0]),
             ("compilers", command(["g++", "--version"]).splitlines()[0] + "; "
              + command(["clang", "--version"]).splitlines()[0] + " (BPF)")]
 
@@ -75,7 +75,7 @@ def cell(value):
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 10 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -103,7 +103,7 @@ def verdict(name, value):
 def survival(rows):
     series = lines("survival", "x", "own SYN")(rows)
     for kind in ("table, hold", "table, no hold"):
-        series[f"model of {kind}"] = [(row["x"], row["model"]) for row in rows if row["survival"] == kind]
+        series[kind.replace("table", "model")] = [(row["x"], row["model"]) for row in rows if row["survival"] == kind]
     return series
 
 

@@ -82,10 +82,16 @@ std::pair<double, double> store(const subject& s, const std::vector<int>& on, st
     return after[static_cast<std::size_t>(what)] - before[static_cast<std::size_t>(what)];
   };
   const auto lost = counted(synfp::SYNFP_COUNT_BUSY);
-  bench::require(counted(synfp::SYNFP_COUNT_STORED) + counted(synfp::SYNFP_COUNT_REPLACED) +
-                         counted(synfp::SYNFP_COUNT_CONFLICT) + lost ==
-                     writers * runs,
-                 "a SYN was neither stored nor lost");
+  std::uint64_t accounted = 0;
+  std::string told;
+  for (const int what : {synfp::SYNFP_COUNT_STORED, synfp::SYNFP_COUNT_REPLACED, synfp::SYNFP_COUNT_CONFLICT,
+                         synfp::SYNFP_COUNT_RETRANSMIT, synfp::SYNFP_COUNT_BUSY}) {
+    accounted += counted(what);
+    told += ' ' + std::to_string(counted(what));
+  }
+  bench::require(accounted == writers * runs,
+                 "of " + std::to_string(writers * runs) +
+                     " SYNs, stored, replaced, conflicting, repeated, lost were:" + told);
   return {std::accumulate(ns.begin(), ns.end(), 0.0) / static_cast<double>(writers),
           static_cast<double>(lost) * 1e6 / static_cast<double>(writers * runs)};
 }

@@ -71,12 +71,13 @@ class waiter {
     return both[0].revents != 0;
   }
 
-  /// Until stdout takes PIPE_BUF bytes. Throws failure if a signal came first: nobody reads.
+  /// Until stdout takes PIPE_BUF bytes. Throws failure if a signal came and there is no room for 3 s more:
+  /// nobody reads.
   void wait_for_room() const {
     pollfd both[] = {{signals_, POLLIN, 0}, {STDOUT_FILENO, POLLOUT, 0}};
     while (::poll(both, 2, -1) < 0 && errno == EINTR) {
     }
-    if (both[1].revents == 0 && both[0].revents != 0)
+    if (both[1].revents == 0 && both[0].revents != 0 && ::poll(&both[1], 1, 3000) == 0)
       throw failure("ended while nobody read the output: lines were lost", 1);
   }
 
