@@ -18,36 +18,6 @@ using namespace synfp::fingerprint;
 using synfp_test::packet_builder;
 using synfp_test::record_of;
 
-constexpr auto of = os_in_user_agent;
-
-static_assert(of("") == os_family::unknown);
-static_assert(of("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36") == os_family::windows);
-static_assert(of("Mozilla/5.0 (Windows Phone 10.0; Android 6.0.1; Microsoft; Lumia)") == os_family::windows);
-static_assert(of("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101") == os_family::linux_);
-static_assert(of("Mozilla/5.0 (Linux; Android 14; Pixel 8)") == os_family::android);
-static_assert(of("Dalvik/2.1.0 (Linux; U; Android 9)") == os_family::android);
-static_assert(of("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0)") == os_family::chromeos);
-static_assert(of("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)") == os_family::ios);
-static_assert(of("Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X)") == os_family::ios);
-static_assert(of("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)") == os_family::macos);
-static_assert(of("Mozilla/5.0 (X11; FreeBSD amd64)") == os_family::freebsd);
-static_assert(of("Mozilla/5.0 (X11; OpenBSD amd64)") == os_family::openbsd);
-static_assert(of("Mozilla/5.0 (X11; NetBSD amd64)") == os_family::netbsd);
-static_assert(of("Mozilla/5.0 (X11; DragonFly x86_64)") == os_family::dragonfly);
-static_assert(of("Mozilla/5.0 (X11; SunOS i86pc)") == os_family::solaris);
-static_assert(of("curl/8.5.0") == os_family::unknown);
-static_assert(of("python-requests/2.31.0") == os_family::unknown);
-static_assert(of("App/1 CFNetwork/1410.0.3 Darwin/22.6.0") == os_family::unknown);
-static_assert(same_tcp(os_family::android, os_family::linux_) && same_tcp(os_family::ios, os_family::macos));
-static_assert(!same_tcp(os_family::windows, os_family::linux_) &&
-              !same_tcp(os_family::unknown, os_family::ios));
-
-TEST(os_in_user_agent, looks_at_the_beginning_only) {
-  EXPECT_EQ(of(std::string(1019, ' ') + "Linux"), os_family::linux_);
-  EXPECT_EQ(of(std::string(1020, ' ') + "Linux"), os_family::unknown);
-  EXPECT_EQ(of(std::string(1 << 20, 'W')), os_family::unknown);
-}
-
 constexpr inconsistency_set two() {
   inconsistency_set s;
   s.insert(inconsistency::crafted);
@@ -300,6 +270,53 @@ TEST(inconsistency, crafted) {
   nmap.acknowledgment = 0x01000000;
   const auto tool = with("label = s:!:N:\nsys = @unix\nsig = *:64:0:*:*,*:mss,sok,ts,nop,ws:df,id+,ack+:0\n");
   EXPECT_EQ(told(tool, nmap), "");
+}
+
+/// A sender and what it says, both honest, where the words of the User-Agent mislead.
+TEST(inconsistency, honest_clients_are_not_accused) {
+  const auto macos =
+      with("label = s:unix:Mac OS X:\nsig = *:64:0:*:65535,*:mss,nop,ws,nop,nop,ts,sok,eol+1:df:0\n");
+  for (const char* agent :
+       {"Mozilla/5.0 (iPhone; CPU iPhone OS 9_3_4 like Mac OS X) AppleWebKit/601.1 (KHTML, like Gecko) "
+        "Outlook-iOS-Android/1.0 Mobile/13G35 Safari/601.1.46",
+        "Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+        "Mobile/15E148",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+        "Version/17.4.1 "
+        "Safari/605.1.15",
+        "Outlook-iOS/723.4027091.prod.iphone (4.28.0)",
+        "Slack-Windows-Look/1.0 CFNetwork/1410.0.3 Darwin/22.6.0"}) {
+    EXPECT_EQ(told(macos, synfp_test::macos_packet(), agent), "") << agent;
+  }
+  EXPECT_EQ(told(macos, synfp_test::macos_packet(), android_agent), "user_agent");
+  for (const char* agent :
+       {"Mozilla/5.0 (X11; Windows aarch64 10718.88.2) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/68.0.3440.118 "
+        "Safari/537.36 CitrixChromeApp",
+        "Mozilla/5.0 (Macintosh; U; Intel Mac OS X 10_6_3; en-us; Silk/1.1.0-80) AppleWebKit/533.16 (KHTML, "
+        "like "
+        "Gecko) Version/5.0 Safari/533.16 Silk-Accelerated=true",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 14_7_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+        "Version/14.1.2 Mobile/15E148 Safari/604.1 (compatible; AdsBot-Google-Mobile; "
+        "+http://www.google.com/mobile/adsbot.html)",
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/109.0.0.0 "
+        "Safari/537.36 Chrome-Lighthouse"}) {
+    EXPECT_EQ(told(with(linux_label), packet_builder{}, agent), "") << agent;
+  }
+  for (const char* agent :
+       {"Mozilla/5.0 (Mobile; Windows Phone 8.1; Android 4.0; ARM; Trident/7.0; Touch; rv:11.0; "
+        "IEMobile/11.0; NOKIA; "
+        "Lumia 520) like iPhone OS 7_0_3 Mac OS X AppleWebKit/537 (KHTML, like Gecko) Mobile Safari/537",
+        "Mozilla/5.0 (Windows Phone 10.0; Android 6.0.1; Microsoft; Lumia 950) AppleWebKit/537.36 (KHTML, "
+        "like Gecko) "
+        "Chrome/52.0.2743.116 Mobile Safari/537.36 Edge/15.15063",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 7_0 like Mac OS X) AppleWebKit/537.51.1 (KHTML, like Gecko) "
+        "Version/7.0 "
+        "Mobile/11A465 Safari/9537.53 BingPreview/1.0b"}) {
+    EXPECT_EQ(told(with(windows_label), synfp_test::windows_packet(), agent), "") << agent;
+  }
 }
 
 /// Of real systems nothing is suspicious; what was told to lie, or lies by nature, is named.
