@@ -23,6 +23,10 @@ V4 = next(p for p in PACKETS if p[0] >> 4 == 4)
 V6 = next(p for p in PACKETS if p[0] >> 4 == 6)
 MISSING_JA4T = subprocess.run([SYNFP, "read", "--format", "ja4t", os.path.join(DATA, "linux618.pcap")],
                               capture_output=True).returncode != 0
+# Captures of one SYN each whose options are malformed, and what the tools say.
+MALFORMED = {"muonfp_truncated_ts": ("muonfp", "0:2-4-8:1460:"), "muonfp_len0": ("muonfp", "64240:2-254:1460:"),
+             "haproxy_mss_len6": ("haproxy", "005070faf005b405"), "haproxy_ws_len4": ("haproxy", "005078faf005b403"),
+             "ja4t_data_behind_eol": ("ja4t", "64240_2-0_1460_00")}
 
 
 def ethertype(packet):
@@ -108,6 +112,13 @@ class Formats(unittest.TestCase):
             os_ = answer["os"]
             title = f"{os_['name']} {os_['flavor']}".strip() if os_["label"] else "-"
             self.assertEqual(" ".join(cells[6:]), title + " (fuzzy)" * (os_["match"] == "fuzzy"))
+
+    def test_malformed_options_as_the_tools_read_them(self):
+        for name, (format_, answer) in MALFORMED.items():
+            if format_ == "ja4t" and MISSING_JA4T:
+                continue
+            with self.subTest(name), open(os.path.join(DATA, "options", name + ".pcap"), "rb") as file:
+                self.assertEqual(read(file.read(), "--format", format_), ([answer], ""))
 
     def test_ja4t_only_where_it_was_built_in(self):
         data = pcap([ethernet(p) for p in PACKETS])

@@ -13,6 +13,7 @@
 #include <synfp/fingerprint/p0f.hpp>
 #include <synfp/fingerprint/pfos.hpp>
 #include <synfp/fingerprint/satori.hpp>
+#include <synfp/fingerprint/user_agent.hpp>
 
 namespace {
 
@@ -37,7 +38,7 @@ struct all {
   fixed_text<192> muonfp;
   fixed_text<130> haproxy;
   std::optional<fixed_text<102>> satori;
-  std::optional<fixed_text<27>> ndpi, ndpi_list;
+  std::optional<fixed_text<27>> ndpi;
   std::optional<fixed_text<98>> pfos;
   fixed_text<95> ja4t;
 
@@ -49,7 +50,6 @@ struct all {
         haproxy(fingerprint::haproxy(syn, 7)),
         satori(fingerprint::satori(syn)),
         ndpi(fingerprint::ndpi(syn)),
-        ndpi_list(fingerprint::ndpi<fingerprint::ndpi_padding::list>(syn)),
         pfos(fingerprint::pfos(syn)),
         ja4t(fingerprint::ja4t(syn)) {}
 };
@@ -100,11 +100,9 @@ void check_record(const syn_record& syn) {
     check(syn.ip().is_v4() &&
           std::string_view("PZIDAT.").find(f.satori->view().back()) != std::string_view::npos);
   }
-  check(f.ndpi.has_value() == f.ndpi_list.has_value());
-  for (const auto* text : {&f.ndpi, &f.ndpi_list}) {
-    if (!*text) continue;
-    check_text(**text, '_', 3);
-    check((*text)->view().size() - (*text)->view().rfind('_') == 13);
+  if (f.ndpi) {
+    check_text(*f.ndpi, '_', 3);
+    check(f.ndpi->view().size() - f.ndpi->view().rfind('_') == 13);
   }
   if (f.pfos) {
     check_text(*f.pfos, ':', 4);
@@ -122,7 +120,7 @@ void check_record(const syn_record& syn) {
     check(again.has_value() && again->truncated() == (kept != syn.tcp_offset()));
     const all g(*again);
     check(same(f.p0f, g.p0f) && same(f.strict, g.strict) && f.mtu == g.mtu && same(f.satori, g.satori));
-    check(same(f.ndpi, g.ndpi) && same(f.ndpi_list, g.ndpi_list) && same(f.pfos, g.pfos));
+    check(same(f.ndpi, g.ndpi) && same(f.pfos, g.pfos));
     check(f.muonfp == g.muonfp.view() && f.haproxy == g.haproxy.view() && f.ja4t == g.ja4t.view());
   }
 }
@@ -133,6 +131,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Bytes of its own, so that the sanitizer sees where they end.
   const std::vector<std::uint8_t> bytes(data, data + size);
   if (const auto record = syn_record::from_bytes(bytes)) check_record(*record);
+  // The same bytes as a User-Agent: only comments and two products name a system.
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto has = [text](std::string_view word) { return text.find(word) != std::string_view::npos; };
+  check(fingerprint::os_in_user_agent(text) == fingerprint::os_family::unknown || has("(") ||
+        has(" CitrixChromeApp") || has(" KAIOS/"));
   // Parts that need not have been a packet: the first two bytes say where TCP began and how much of IP there
   // is.
   if (size < 2) return 0;

@@ -105,10 +105,28 @@ TEST(haproxy, stops_at_eol_and_at_what_is_malformed) {
   EXPECT_EQ(of(p, 2), "005070faf000000404");
   p.options = {4, 2, 34, 0};
   EXPECT_EQ(of(p, 2), "005060faf000000404");
+  p.options = {4, 2, 34, 1};
+  EXPECT_EQ(of(p, 2), "005060faf000000404");
+  p.options = {2, 255, 5, 180};
+  EXPECT_EQ(of(p, 2), "005060faf0000000");
+  p.options = {1, 1, 1, 2};
+  EXPECT_EQ(of(p, 2),
+            "005060faf0000000"
+            "010101");
   p.options = {1, 1, 8, 10};
   EXPECT_EQ(of(p, 2),
             "005060faf0000000"
             "0101");
+}
+
+TEST(haproxy, values_are_what_is_behind_the_length_byte) {
+  EXPECT_EQ(haproxy(synfp_test::with_options({2, 6, 5, 180, 0, 0, 4, 2})), "005070faf005b405");
+  EXPECT_EQ(haproxy(synfp_test::with_options({2, 4, 5, 180, 3, 4, 7, 0})), "005078faf005b403");
+  EXPECT_EQ(haproxy(synfp_test::with_options({2, 2, 4, 2})), "005060faf0040205");  // of the next option
+  EXPECT_EQ(haproxy(synfp_test::with_options({3, 2, 1, 1})), "005062faf0000002");
+  EXPECT_EQ(haproxy(synfp_test::with_options({1, 1, 2, 2})), "005060faf0000001");  // behind the end: none
+  EXPECT_EQ(haproxy(synfp_test::with_options({1, 1, 3, 2})), "005060faf0000002");
+  EXPECT_EQ(haproxy(synfp_test::with_options({2, 4, 0, 7, 2, 4, 0, 9})), "005070faf0000901");  // the last
 }
 
 TEST(haproxy, truncated_records_lose_nothing) {

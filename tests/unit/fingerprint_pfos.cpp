@@ -68,14 +68,19 @@ TEST(pfos, what_it_cannot_say) {
   }
   for (const bytes& options : {bytes{34, 2, 1, 1},
                                {5, 2, 1, 1},
-                               {2, 3, 1, 1},
-                               {3, 4, 1, 1},
-                               {4, 3, 1, 1},
                                {8, 4, 1, 1},
                                {1, 1, 1, 2},
-                               {4, 0, 1, 1},
-                               {4, 9, 1, 1}})
+                               {1, 1, 3, 3},
+                               {1, 1, 1, 4},
+                               {4, 3, 9, 1}})
     EXPECT_EQ(of(options), "none");
+}
+
+TEST(pfos, sizes_are_those_of_the_kinds) {
+  EXPECT_EQ(of({2, 3, 1, 1}), "1000:64:1:44:M257");
+  EXPECT_EQ(of({3, 4, 7, 1}), "1000:64:1:44:W7,N");
+  EXPECT_EQ(of({4, 0, 1, 1}), "1000:64:1:44:S,N,N");
+  EXPECT_EQ(of({4, 9, 1, 1}), "1000:64:1:44:S,N,N");
 }
 
 TEST(pfos, ttl) {

@@ -53,7 +53,9 @@ TEST(satori, the_ttl_is_rounded_up) {
                                   {16, "16"},
                                   {17, "32"},
                                   {32, "32"},
-                                  {33, "64"},
+                                  {33, "60"},
+                                  {60, "60"},
+                                  {61, "64"},
                                   {64, "64"},
                                   {65, "128"},
                                   {128, "128"},
@@ -102,8 +104,17 @@ TEST(satori, what_it_cannot_say) {
   EXPECT_EQ(of({3, 2, 1, 1}), "none");
   EXPECT_EQ(of({8, 2, 1, 1}), "none");
   EXPECT_EQ(of({34, 0, 1, 1}), "none");
-  EXPECT_EQ(of({34, 5, 1, 1}), "none");
+  EXPECT_EQ(of({34, 1, 1, 1}), "none");
   EXPECT_EQ(of({1, 1, 1, 34}), "none");
+}
+
+TEST(satori, what_goes_beyond_the_header_counts_as_far_as_it_goes) {
+  EXPECT_EQ(of({34, 5, 1, 1}), "64240:64:1:44:U:T");
+  EXPECT_EQ(of({1, 1, 4, 255}), "64240:64:1:44:N,N,S:T");
+  EXPECT_EQ(of({2, 40, 5, 180}), "64240:64:1:44:M1460:T");
+  EXPECT_EQ(of({1, 2, 40, 5}), "none");  // one byte of an MSS
+  EXPECT_EQ(of({1, 3, 4, 9}), "64240:64:1:44:N,W9:T");
+  EXPECT_EQ(of({8, 12, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1}), "64240:64:1:52:T:.");
 }
 
 TEST(satori, truncated_records_lose_nothing) {

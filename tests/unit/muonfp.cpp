@@ -37,10 +37,22 @@ TEST(muonfp, the_first_end_of_list_ends_the_kinds) {
   EXPECT_EQ(of({2, 4, 5, 180, 0, 3, 3, 7}), "64240:2-0:1460:");
 }
 
-TEST(muonfp, a_malformed_option_ends_the_walk_without_a_kind) {
-  EXPECT_EQ(of({2, 0, 5, 180}), "64240:::");
-  EXPECT_EQ(of({4, 2, 2, 9, 5, 180, 1, 1}), "64240:4::");
-  EXPECT_EQ(of({1, 1, 1, 8}), "64240:1-1-1::");
+TEST(muonfp, a_kind_is_listed_before_its_length_is_looked_at) {
+  EXPECT_EQ(of({2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 0}, 0), "0:2-4-8:1460:");
+  EXPECT_EQ(of({2, 4, 5, 180, 254, 0, 1, 1}), "64240:2-254:1460:");
+  EXPECT_EQ(of({4, 1, 1, 1}), "64240:4::");
+  EXPECT_EQ(of({1, 1, 1, 8}), "64240:1-1-1-8::");
+  EXPECT_EQ(of({4, 2, 34, 9}), "64240:4-34::");
+  EXPECT_EQ(of({34, 250, 1, 1, 4, 2, 1, 1}), "64240:34::");
+}
+
+TEST(muonfp, mss_and_window_scale_have_their_own_size) {
+  EXPECT_EQ(of({2, 0, 5, 180}), "64240:2:1460:");
+  EXPECT_EQ(of({2, 9, 5, 180, 3, 0, 7, 1}), "64240:2-3-1:1460:7");
+  EXPECT_EQ(of({3, 40, 7, 1}), "64240:3-1::7");
+  EXPECT_EQ(of({2, 4, 1, 0, 2, 4, 0, 99, 3, 3, 1, 3, 3, 2, 1, 1}), "64240:2-2-3-3-1-1:99:2");  // the last
+  EXPECT_EQ(of({1, 2, 4, 5}), "64240:1-2::");  // cut off by the end
+  EXPECT_EQ(of({1, 1, 3, 3}), "64240:1-1-3::");
 }
 
 TEST(muonfp, the_longest_is_not_cut) {
@@ -50,6 +62,9 @@ TEST(muonfp, the_longest_is_not_cut) {
   std::string kinds = "1";
   for (int i = 1; i < 38; ++i) kinds += "-1";
   EXPECT_EQ(of(longest, 65535), "65535:" + kinds + "-200::");
+  longest[38] = 1;
+  longest[39] = 200;
+  EXPECT_EQ(of(longest, 65535), "65535:" + kinds + "-1-200::");
   bytes wide;
   for (int i = 0; i < 20; ++i) synfp_test::append(wide, {255, 2});
   kinds = "255";

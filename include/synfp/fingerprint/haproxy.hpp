@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// HAProxy's ip.fp converter, 3.4-dev of February 2026 (docs.haproxy.org): a binary fingerprint of IP and TCP.
+// The converter ip.fp of HAProxy 3.4 (docs.haproxy.org): a binary fingerprint of IP and TCP.
 #pragma once
 
 #include <array>
@@ -30,10 +30,12 @@ class haproxy_bytes_type {
 };
 
 /// ip.fp(mode): `mode` is a sum of 1 (adds the TTL), 2 (adds the option kinds) and 4 (adds the source
-/// address). Defined for every record, whatever its TCP flags. Of a malformed option, and of what is behind
-/// it or behind EOL, nothing is told; an MSS or window scale option of the wrong length is named but has no
-/// value. Records that are truncated() lose nothing. HAProxy gives nothing for IPv6 with an authentication
-/// header, which it measures wrongly; this does.
+/// address). Defined for every record, whatever its TCP flags. The walk is HAProxy's: it ends at EOL and at
+/// an option whose length is missing, below 2 or beyond the header, which is not told. The last MSS and
+/// window scale count, and are the bytes behind their length byte whatever that says, those of the next
+/// option included, if the header has them. Development versions before 3.4 had 7 bytes, or looped on a
+/// length of 0. Records that are truncated() lose nothing. HAProxy gives nothing for IPv6 with an
+/// authentication header, which it measures wrongly; this does.
 constexpr haproxy_bytes_type haproxy_bytes(const syn_record& syn, unsigned mode = 0) noexcept {
   const ip_view ip = syn.ip();
   const tcp_view tcp = syn.tcp();
@@ -48,21 +50,30 @@ constexpr haproxy_bytes_type haproxy_bytes(const syn_record& syn, unsigned mode 
       (v6 ? 0x80U : 0U) | (v6 || ip.dont_fragment() ? 0x40U : 0U) | ttl_class << 4 | (extended ? 8U : 0U) |
       (syn.has_payload() ? 4U : 0U) | ((tcp.flags() & tcp_view::cwr) != 0 ? 2U : 0U) |
       ((tcp.flags() & tcp_view::ece) != 0 ? 1U : 0U)));
-  const auto known = tcp.known();
-  unsigned scale = 0;
-  if (known.window_scale) scale = *known.window_scale > 14 ? 15U : *known.window_scale + 1U;
-  out.push_back(static_cast<std::uint8_t>(tcp.header_length() / 4 << 4 | scale));
-  const unsigned mss = known.mss.value_or(0);
+  out.push_back(static_cast<std::uint8_t>(tcp.header_length() / 4 << 4));  // and the window scale, see below
   out.push_back(static_cast<std::uint8_t>(tcp.window() >> 8));
   out.push_back(static_cast<std::uint8_t>(tcp.window() & 0xff));
-  out.push_back(static_cast<std::uint8_t>(mss >> 8));
-  out.push_back(static_cast<std::uint8_t>(mss & 0xff));
+  out.push_back(0);  // MSS
+  out.push_back(0);
   out.push_back(0);  // kinds: bit 0 is kind 2, bit 7 is kind 9 and all above
   if ((mode & 1) != 0) out.push_back(ip.ttl());
-  for (tcp_option_walk walk = tcp.options(); const auto option = walk.next();) {
-    const unsigned kind = option->kind;
+  const auto options = tcp.option_bytes();
+  for (std::size_t at = 0; at < options.size() && options[at] != 0;) {
+    const std::size_t left = options.size() - at;
+    const std::uint8_t kind = options[at];
+    const std::size_t length = kind == 1 ? 1 : left > 1 ? options[at + 1] : 0;
+    if (length == 0 || (kind != 1 && length < 2) || length > left) break;
+    if ((mode & 2) != 0) out.push_back(kind);
     if (kind >= 2) out[7] = static_cast<std::uint8_t>(out[7] | 1U << (kind > 9 ? 7 : kind - 2));
-    if ((mode & 2) != 0) out.push_back(option->kind);
+    if (kind == 2 && left >= 4) {
+      out[5] = options[at + 2];
+      out[6] = options[at + 3];
+    }
+    if (kind == 3 && left >= 3) {
+      const unsigned scale = options[at + 2] > 14 ? 15U : options[at + 2] + 1U;
+      out[2] = static_cast<std::uint8_t>((out[2] & 0xf0U) | scale);
+    }
+    at += length;
   }
   if ((mode & 4) != 0) {
     for (const std::uint8_t byte : ip.source()) out.push_back(byte);

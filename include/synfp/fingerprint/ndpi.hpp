@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// nDPI's TCP fingerprint (github.com/ntop/nDPI): flags_ttl_window_hash.
+// The TCP fingerprint of nDPI 5.0 (November 2025, github.com/ntop/nDPI): flags_ttl_window_hash.
 #pragma once
 
 #include <cstddef>
@@ -13,45 +13,41 @@
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
 
-/// What an EOL does to the hash. Versions of nDPI differ, and its table of systems holds hashes of both ways:
-/// macOS with its two bytes of padding ends in dd5737e4fedb or in d29295416479.
-enum class ndpi_padding : std::uint8_t {
-  stop,  ///< the first EOL is listed and ends the list
-  list,  ///< every byte of padding is listed (nDPI of 2025)
-};
-
 /// The 12 bits of flags; the TTL rounded up to 32, 64, 128, 192 or 255; the window; and the first 12 digits
 /// of the SHA-256 of the options written in hexadecimal, kinds and values without lengths, timestamps without
-/// values. What is cut off by the end of the header is listed as far as it goes; an option of length 0 ends
-/// the list. Empty where nDPI has none: none of SYN, ECE and CWR is set, or ACK is. Longest:
-/// "4095_255_65535_" 15 and 12.
-template <ndpi_padding Padding = ndpi_padding::stop>
+/// values. The walk is nDPI's: EOL, and what is behind it, is listed like NOP; an option without a length
+/// ends the list, one that goes beyond the header is listed as far as it goes; one of length 0 is listed
+/// again and again until nDPI's buffer of 63 bytes is full; positions wrap at 256. Empty where nDPI has none:
+/// none of SYN, ECE and CWR is set, or ACK is. Longest: "4095_255_65535_" 15 and 12.
+///
+/// Other versions differ: 4.12 (2024) stops at EOL and has nothing for a SYN without options; the development
+/// branch leaves the MSS and more out of the hash since September 2026.
 constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   const tcp_view tcp = syn.tcp();
   if ((tcp.flags() & (tcp_view::syn | tcp_view::ece | tcp_view::cwr)) == 0 ||
       (tcp.flags() & tcp_view::ack) != 0)
     return std::nullopt;
 
-  fixed_text<80> list;  // two digits for each of at most 40 bytes
+  fixed_text<126> list;  // two digits for each byte; more are dropped
   auto put = [&list](unsigned byte) {
     list.append_number(byte >> 4, 16);
     list.append_number(byte & 15U, 16);
   };
   const auto options = tcp.option_bytes();
-  for (std::size_t at = 0; at < options.size();) {
+  std::uint8_t at = 0;
+  while (at < options.size() && list.size() < list.capacity()) {
     const std::uint8_t kind = options[at];
     put(kind);
-    if (kind == 0 && Padding == ndpi_padding::stop) break;
     if (kind <= 1) {
       ++at;
       continue;
     }
-    if (at + 1 == options.size() || options[at + 1] == 0) break;
-    const std::size_t end = at + options[at + 1];
+    if (at + 1U == options.size()) break;
+    const std::uint8_t length = options[at + 1U];
     if (kind != 8) {
-      for (std::size_t i = at + 2; i < end && i < options.size(); ++i) put(options[i]);
+      for (std::size_t i = at + 2U; i < std::size_t{at} + length && i < options.size(); ++i) put(options[i]);
     }
-    at = end;
+    at = static_cast<std::uint8_t>(at + length);
   }
 
   const auto bytes = syn.bytes();

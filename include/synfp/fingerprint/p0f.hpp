@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// p0f version 3: the raw signature of a SYN as p0f prints it, the MTU and the distance it concludes
-// (lcamtuf.coredump.cx/p0f3). Written from a description of the format; holds no text of p0f.
+// p0f 3.09b, its last version: the raw signature of a SYN as p0f prints it, the MTU and the distance it
+// concludes (lcamtuf.coredump.cx/p0f3). Written from a description of the format; holds no text of p0f.
 #pragma once
 
 #include <array>

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: MIT
-// A line of pf.os, the fingerprint file of OpenBSD's pf, of nftables' `osf` and of xtables:
-// wwww:ttl:D:ss:OOO.
+// A line of pf.os, wwww:ttl:D:ss:OOO, as Linux takes it (nf_osf of 6.1, which nftables' and xtables' `osf`
+// ask; loaded with nfnl_osf of iptables 1.8). OpenBSD's pf reads the same file.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include <synfp/endpoint.hpp>  // fixed_text
-#include <synfp/fingerprint/detail/padded_option_walk.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
 
-/// The five fields that describe this SYN; ":Genre:Version:Subtype:Details" makes a line of them. The window
-/// is Sn if it is n times the MSS, else Tn if n times the MSS + 40, else a number. The TTL is the assumed
-/// initial one: 32, 64, 128 or 255. The size is that of the whole packet. Every byte of padding is an E,
-/// because nf_osf compares the length of all options. Empty for what the format cannot say: IPv6; TCP that
-/// does not open a connection (no SYN, or ACK); options other than N, M, W, S, T and E, or of another length
-/// than theirs. Longest: "S65535:" 7, "255:" 4, "1:" 2, "65535:" 6; 40 bytes of options at 2 characters per
-/// byte ("N,", "E,", "S,", less for others) without the last comma 79: 98. Records that are truncated() are
-/// complete here.
+/// The five fields that describe this SYN; ":Genre:Version:Subtype:Details" makes a line of them, which
+/// nf_osf finds for this very SYN. The window is Sn if it is n times the MSS, else Tn if n times the MSS +
+/// 40, else a number. The TTL is the assumed initial one: 32, 64, 128 or 255. The size is that of the whole
+/// packet. The walk is nf_osf's: each option has the size that its kind says, whatever its length byte says,
+/// and every byte of padding is an E. (pf goes by the length bytes and ends at EOL: a line with an E never
+/// matches there.) Empty for what the format cannot say: IPv6; TCP that does not open a connection (no SYN,
+/// or ACK); options other than N, M, W, S, T and E; an option that goes beyond the header. Longest: "S65535:"
+/// 7, "255:" 4, "1:" 2, "65535:" 6; 40 bytes of options at 2 characters per byte ("N,", "E,", "S,", less for
+/// others) without the last comma 79: 98. Records that are truncated() are complete here.
 constexpr std::optional<fixed_text<98>> pfos(const syn_record& syn) noexcept {
   const ip_view ip = syn.ip();
   const tcp_view tcp = syn.tcp();
@@ -28,36 +30,30 @@ constexpr std::optional<fixed_text<98>> pfos(const syn_record& syn) noexcept {
 
   fixed_text<80> options;
   unsigned mss = 0;
-  detail::padded_option_walk walk(tcp.option_bytes());
-  for (bool first = true; const auto option = walk.next(); first = false) {
-    if (!first) options.push_back(',');
-    const auto data = option->data;
-    switch (option->kind) {
+  const auto bytes = tcp.option_bytes();
+  for (std::size_t at = 0; at < bytes.size();) {
+    if (at != 0) options.push_back(',');
+    const unsigned kind = bytes[at];
+    constexpr std::array<std::uint8_t, 9> sizes{1, 1, 4, 3, 2, 0, 0, 0, 10};  // 0: not in this format
+    const std::size_t length = kind < sizes.size() ? sizes[kind] : 0;
+    if (length == 0 || length > bytes.size() - at) return std::nullopt;
+    switch (kind) {
       case 0: options.push_back('E'); break;
       case 1: options.push_back('N'); break;
       case 2:
-        if (data.size() != 2) return std::nullopt;
-        mss = synfp::detail::load_be16(data.data());
+        mss = synfp::detail::load_be16(&bytes[at + 2]);
         options.push_back('M');
         options.append_number(mss);
         break;
       case 3:
-        if (data.size() != 1) return std::nullopt;
         options.push_back('W');
-        options.append_number(data[0]);
+        options.append_number(bytes[at + 2]);
         break;
-      case 4:
-        if (!data.empty()) return std::nullopt;
-        options.push_back('S');
-        break;
-      case 8:
-        if (data.size() != 8) return std::nullopt;
-        options.append(synfp::detail::load_be32(data.data()) == 0 ? "T0" : "T");
-        break;
-      default: return std::nullopt;
+      case 4: options.push_back('S'); break;
+      default: options.append(synfp::detail::load_be32(&bytes[at + 2]) == 0 ? "T0" : "T");
     }
+    at += length;
   }
-  if (walk.malformed()) return std::nullopt;
   if (options.size() == 0) options.push_back('.');
 
   fixed_text<98> out;

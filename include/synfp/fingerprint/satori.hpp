@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Satori's signature of a SYN (github.com/xnih/satori), window:ttl:df:length:options:oddities.
+// Satori's signature of a SYN, window:ttl:df:length:options:oddities (github.com/xnih/satori, which calls
+// itself 0.1, with pypacker 4 or 5, which parses the options).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include <synfp/endpoint.hpp>  // fixed_text
-#include <synfp/fingerprint/detail/padded_option_walk.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -16,10 +17,12 @@ namespace fingerprint {
 
 /// As Satori prints it, peculiarities included: every byte of padding is an option; MSS and window scale are
 /// signed, so an MSS of 65495 (loopback) reads M-41; the oddity T stands for an echoed timestamp and for no
-/// timestamp at all. The length is that of the IP and TCP headers; the TTL is rounded up to 16, 32, 64, 128
-/// or 255 and stays 0 if it is 0. Empty where Satori prints nothing: IPv6, flags other than SYN alone (SYN
-/// with ECN included), no options, and options on which its parser fails (a length that does not fit; MSS,
-/// window scale or timestamp of the wrong one). Records that are truncated() are complete here. Longest:
+/// timestamp at all. The length is that of the IP and TCP headers; the TTL is rounded up to 16, 32, 60, 64,
+/// 128 or 255 and stays 0 if it is 0. An option that goes beyond the header is named, its data is what there
+/// is of it. Empty where Satori prints nothing: IPv6, flags other than SYN alone (SYN with ECN included), no
+/// options, and options on which it fails (a length that is missing or below 2; data of an MSS that is not 2
+/// bytes, of a window scale that is not 1, of a timestamp below 8). Records that are truncated() are complete
+/// here. Longest:
 /// "65535:" 6, "255:" 4, "1:" 2, "120:" 4; 40 bytes of options at 2 characters per byte ("N,", "M-32768,",
 /// "W-128,", less for others) without the last comma 79, ":" 1; "PZIDAT" 6: 102.
 constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept {
@@ -32,7 +35,13 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
   out.append_number(tcp.window());
   out.push_back(':');
   const unsigned ttl = ip.ttl();
-  out.append_number(ttl == 0 ? 0 : ttl <= 16 ? 16 : ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255);
+  out.append_number(ttl == 0     ? 0
+                    : ttl <= 16  ? 16
+                    : ttl <= 32  ? 32
+                    : ttl <= 60  ? 60
+                    : ttl <= 64  ? 64
+                    : ttl <= 128 ? 128
+                                 : 255);
   out.append(ip.dont_fragment() ? ":1:" : ":0:");
   out.append_number(ip.header_length() + tcp.header_length());
   out.push_back(':');
@@ -43,12 +52,22 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
   };
   bool echoes = true;  // until a timestamp says that it does not
   bool padded = false;
-  detail::padded_option_walk walk(tcp.option_bytes());
-  for (bool first = true; const auto option = walk.next(); first = false) {
-    if (!first) out.push_back(',');
-    const auto data = option->data;
-    padded = option->kind == 0;
-    switch (option->kind) {
+  const auto options = tcp.option_bytes();
+  for (std::size_t at = 0; at < options.size();) {
+    if (at != 0) out.push_back(',');
+    const std::size_t left = options.size() - at;
+    const std::uint8_t kind = options[at];
+    std::span<const std::uint8_t> data;
+    if (kind <= 1) {
+      at += 1;
+    } else {
+      if (left < 2 || options[at + 1] < 2) return std::nullopt;
+      const std::size_t length = options[at + 1] < left ? options[at + 1] : left;
+      data = options.subspan(at + 2, length - 2);
+      at += length;
+    }
+    padded = kind == 0;
+    switch (kind) {
       case 0: out.push_back('E'); break;
       case 1: out.push_back('N'); break;
       case 2: {
@@ -79,7 +98,6 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
       default: out.push_back('U');
     }
   }
-  if (walk.malformed()) return std::nullopt;
   out.push_back(':');
   const bool odd[] = {
       padded, ip.id() == 0, ip.header_length() > 20, syn.has_payload(), tcp.acknowledgment() != 0, echoes};
