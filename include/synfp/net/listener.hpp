@@ -51,7 +51,6 @@ class listener_state final : public io::detail::turn_hook {
       : ring_(&owner),
         fd_(fd),
         local_(local),
-        wildcard_(local.is_unspecified()),
         handler_(handler),
         options_(options),
         accept_{&completed, this},
@@ -263,8 +262,8 @@ class listener_state final : public io::detail::turn_hook {
         ::close(fd);
         continue;
       }
-      a.local = local_;
-      if (wildcard_ && !local_of(fd, a.local)) {
+      // Asked of every connection: one that was steered here (sk_lookup, TPROXY) has an address of its own.
+      if (!local_of(fd, a.local)) {
         ++counters_.gone;
         ::close(fd);
         continue;
@@ -306,7 +305,6 @@ class listener_state final : public io::detail::turn_hook {
   io::ring* ring_;
   int fd_;
   endpoint local_;
-  bool wildcard_;
   batch_handler* handler_;
   listener_options options_;
   listener_counters counters_;
