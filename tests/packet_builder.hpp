@@ -61,7 +61,12 @@ inline extension authentication(std::uint8_t units = 4) {
   b[1] = units;
   return {51, b};
 }
-inline extension fragment_header() { return {44, {0, 0, 0, 1, 0, 0, 0, 7}}; }
+/// RFC 8200 4.5: `offset` in units of 8 bytes; the first fragment of several, by default.
+inline extension fragment_header(unsigned offset = 0, bool more = true) {
+  const unsigned place = offset << 3 | (more ? 1U : 0U);
+  return {44, {0, 0, static_cast<std::uint8_t>(place >> 8), static_cast<std::uint8_t>(place), 0, 0, 0, 7}};
+}
+inline extension atomic_fragment() { return fragment_header(0, false); }
 
 /// The options of a Linux SYN: mss, sackOK, timestamp, nop, window scale.
 inline bytes linux_options(std::uint32_t timestamp = 0x01020304) {
@@ -91,6 +96,7 @@ struct packet_builder {
   bytes options = linux_options();
   std::optional<std::uint8_t> data_offset;
   bytes payload;
+  bool bad_checksum = false;  ///< of TCP
 
   bool v6() const { return force_v6 || !source.is_v4(); }
 
@@ -112,7 +118,7 @@ struct packet_builder {
     put32(pseudo, static_cast<std::uint32_t>(t.size()));
     put32(pseudo, 6);
     append(pseudo, t);
-    const std::uint16_t sum = checksum(pseudo);
+    const auto sum = static_cast<std::uint16_t>(checksum(pseudo) ^ (bad_checksum ? 0x5555 : 0));
     t[16] = static_cast<std::uint8_t>(sum >> 8);
     t[17] = static_cast<std::uint8_t>(sum);
     return t;

@@ -35,11 +35,12 @@ enum class miss : std::uint8_t {
   stale,         ///< the record is older than max_age
   busy,          ///< writers kept the bucket busy, or a write was lost after the record was made
   conflict,      ///< several different SYNs claimed this connection
+  unchecked,     ///< the SYN's checksum was not checked when it was stored, and no ACK has confirmed it
   given,         ///< the record was given to an earlier connection; this one's SYN was not captured
   displaced,     ///< someone else's program took the probe's place
   cookie,        ///< TCP_SAVED_SYN is empty: the connection came by a SYN cookie, or it was read before
   no_probe,      ///< no source is configured
-  truncated,     ///< the kernel's copy does not hold the whole headers
+  truncated,     ///< a SYN came, and its headers could not be kept whole
   unsupported,   ///< this kind of socket has no TCP_SAVED_SYN (MPTCP)
 };
 
@@ -70,6 +71,7 @@ constexpr std::string_view to_string(miss m) noexcept {
     case miss::stale: return "stale";
     case miss::busy: return "busy";
     case miss::conflict: return "conflict";
+    case miss::unchecked: return "unchecked";
     case miss::given: return "given";
     case miss::displaced: return "displaced";
     case miss::cookie: return "cookie";
@@ -251,9 +253,9 @@ class syn_record {
   };
 
   /// From raw bytes that begin with an IP header; what follows the TCP header is ignored. IPv6 extension
-  /// headers are walked (hop-by-hop, routing, destination, authentication). Headers longer than max_bytes are
-  /// stored without IP options and extension headers (truncated()). Empty if it is not TCP, is a fragment, or
-  /// a length does not fit.
+  /// headers are walked (hop-by-hop, routing, destination, authentication, atomic fragment). Headers longer
+  /// than max_bytes are stored without IP options and extension headers (truncated()). Empty if it is not
+  /// TCP, is a fragment, or a length does not fit.
   static constexpr std::optional<syn_record> from_bytes(std::span<const std::uint8_t> bytes) noexcept {
     const auto offset = tcp_offset_of(bytes);
     if (!offset || bytes.size() < *offset + 20) return std::nullopt;
@@ -355,16 +357,21 @@ class syn_record {
     if (b[0] >> 4 != 6 || b.size() < 40) return std::nullopt;
     std::uint8_t next = b[6];
     unsigned offset = 40;
-    for (int i = 0; i <= 6; ++i) {  // as many as the probe walks
-      if (next == 6) return offset;
-      const bool known = next == 0 || next == 43 || next == 60 || next == 51;
-      if (!known || b.size() < offset + 2) return std::nullopt;
+    while (next != 6) {  // ends: the offset grows
+      const bool known = next == 0 || next == 43 || next == 60 || next == 51 || next == 44;
+      if (!known || b.size() < offset + 4) return std::nullopt;
       const unsigned units = b[offset + 1];
-      const unsigned length = next == 51 ? (units + 2) * 4 : (units + 1) * 8;
+      unsigned length = (units + 1) * 8;
+      if (next == 51) length = (units + 2) * 4;
+      if (next == 44) {
+        // An atomic fragment, RFC 6946, is a whole packet: offset 0 and no more to come.
+        if ((detail::load_be16(b.data() + offset + 2) & 0xfff9) != 0) return std::nullopt;
+        length = 8;
+      }
       next = b[offset];
       offset += length;
     }
-    return std::nullopt;
+    return offset;
   }
 
   constexpr endpoint end(std::span<const std::uint8_t> a, std::uint16_t port) const noexcept {

@@ -353,13 +353,41 @@ TEST(syn_record, extension_headers_are_walked) {
   }
 }
 
+// RFC 6946: offset 0, and no more to come.
+TEST(syn_record, an_atomic_fragment_is_a_whole_packet) {
+  using namespace synfp_test;
+  packet_builder p = v6_packet();
+  for (const auto& chain : {std::vector<extension>{atomic_fragment()},
+                            std::vector<extension>{hop_by_hop(), atomic_fragment(), destination_options()}}) {
+    p.extensions = chain;
+    const auto r = parse(p.ip());
+    ASSERT_TRUE(r);
+    expect_sound(*r);
+    EXPECT_EQ(r->tcp_offset(), p.tcp_offset());
+    EXPECT_EQ(r->tcp().sequence(), 1000U);
+  }
+}
+
+// As many as a packet holds: the stack counts them not.
+TEST(syn_record, long_extension_chains) {
+  using namespace synfp_test;
+  packet_builder p = v6_packet();
+  for (const std::size_t n : {7U, 25U, 180U}) {
+    p.extensions.assign(n, destination_options());
+    const auto r = parse(p.ip());
+    ASSERT_TRUE(r) << n;
+    EXPECT_EQ(r->tcp_offset(), 40 + 8 * n);
+    EXPECT_TRUE(r->truncated());
+  }
+}
+
 TEST(syn_record, hostile_extension_chains_are_refused) {
   using namespace synfp_test;
   packet_builder p = v6_packet();
-  p.extensions.assign(7, destination_options());
-  EXPECT_FALSE(parse(p.ip())) << "one more than the probe walks";
-  p.extensions = {fragment_header()};
-  EXPECT_FALSE(parse(p.ip()));
+  for (const auto& part : {fragment_header(), fragment_header(1), fragment_header(1, false)}) {
+    p.extensions = {part};
+    EXPECT_FALSE(parse(p.ip()));
+  }
   p.extensions = {{50, bytes(8, 0)}};  // ESP
   EXPECT_FALSE(parse(p.ip()));
   p.extensions = {hop_by_hop()};

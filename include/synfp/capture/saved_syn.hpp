@@ -32,8 +32,9 @@ class saved_syn {
   }
 
   syn_lookup take(const connection& c, std::uint64_t) const noexcept {
-    // Room for extension headers: from_bytes() keeps what a record can hold.
-    std::array<std::uint8_t, 512> bytes;
+    // Room for all the extension headers of a packet that was not put together from fragments: from_bytes()
+    // keeps what a record can hold.
+    std::array<std::uint8_t, 4096> bytes;
     socklen_t length = bytes.size();
     if (::getsockopt(c.fd, IPPROTO_TCP, TCP_SAVED_SYN, bytes.data(), &length) != 0)
       return syn_lookup::missed(errno == EINVAL ? miss::truncated : miss::unsupported);
