@@ -51,10 +51,36 @@ struct source {
 
 TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  const auto found = first_of(a, b).take({}, 0);
+  const auto found = first_of(trust::tuple, a, b).take({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 0);
+}
+
+TEST(first_of, strict_is_the_default) {
+  source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
+  EXPECT_EQ(first_of(a, b).take({}, 0)->tcp().sequence(), 2U);
+}
+
+// What the probe knows of the arrival stays with a record that the kernel has confirmed.
+TEST(first_of, the_same_syn_of_a_later_source_lends_its_proof) {
+  source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 1);
+  a.answer.source = synfp::capture_source::reuseport;
+  a.answer.age_ns = 42;
+  b.answer.source = synfp::capture_source::saved_syn;
+  const auto found = first_of(a, b).take({}, 0);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found.proof, proof::exact);
+  EXPECT_EQ(found.source, synfp::capture_source::reuseport);
+  EXPECT_EQ(found.age_ns, 42U);
+}
+
+TEST(first_of, another_syn_that_could_not_be_kept_refutes_a_tuple) {
+  source a = source::with(proof::tuple, 1), b = source::missing(miss::truncated);
+  EXPECT_EQ(first_of(a, b).take({}, 0).miss, miss::truncated);
+  EXPECT_TRUE(first_of(trust::tuple, a, b).take({}, 0));
+  a.answer.proof = proof::verified;
+  EXPECT_TRUE(first_of(a, b).take({}, 0));
 }
 
 TEST(first_of, a_miss_asks_the_next) {

@@ -2,6 +2,7 @@
 // Several sources as one: the first that has the record answers.
 #pragma once
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -13,13 +14,17 @@ namespace capture {
 /// Whether a record that only matches by tuple is good enough while a later source may be exact.
 enum class trust : bool { tuple, strict };
 
-/// Asks its sources in order; cheapest first. With trust::strict, a record whose proof is `tuple` is returned
-/// only if no later source has a better one. A miss carries the first source's reason. Holds references: the
-/// sources outlive it.
+/// Asks its sources in order; cheapest first. With trust::strict, the default, a record whose proof is
+/// `tuple` is returned only if no later source knows better. One that a later source has too, to the byte,
+/// takes on that source's proof and keeps what the first knows of its arrival. A miss carries the first
+/// source's reason. Holds references: the sources outlive it.
+///
+/// For a probe and saved_syn, strict costs one getsockopt for each connection that came without a SYN cookie;
+/// one that came with a cookie is verified by the probe already.
 template <source... Sources>
 requires(sizeof...(Sources) >= 2) class first_of {
  public:
-  explicit first_of(Sources&... sources) : first_of(trust::tuple, sources...) {}
+  explicit first_of(Sources&... sources) : first_of(trust::strict, sources...) {}
   explicit first_of(trust wanted, Sources&... sources) : trust_(wanted), sources_(sources...) {}
 
   setup_result<void> prepare(int fd, bool first) {
@@ -33,7 +38,13 @@ requires(sizeof...(Sources) >= 2) class first_of {
     bool any = false;
     const auto ask = [&](const auto& s) {
       const syn_lookup answer = s.take(c, now);
-      if (!any || (answer && (!best || answer.proof > best.proof))) best = answer;
+      if (!any) {
+        best = answer;
+      } else if (answer && best && same_syn(*answer, *best)) {
+        if (answer.proof > best.proof) best.proof = answer.proof;
+      } else if (answer ? !best || answer.proof > best.proof : best && answer.miss == miss::truncated) {
+        best = answer;  // truncated: there was another SYN than the one that was found
+      }
       any = true;
       return best && (trust_ == trust::tuple || best.proof > proof::tuple);
     };
@@ -42,6 +53,10 @@ requires(sizeof...(Sources) >= 2) class first_of {
   }
 
  private:
+  static bool same_syn(const syn_record& a, const syn_record& b) noexcept {
+    return std::ranges::equal(a.bytes(), b.bytes()) && a.tcp_offset() == b.tcp_offset();
+  }
+
   trust trust_;
   std::tuple<Sources&...> sources_;
 };
