@@ -58,10 +58,10 @@ static __always_inline void bench_rewrite_peer(struct xdp_md* ctx) {
       (synfp_u32)(peer >> 32) | (synfp_u32)__builtin_bswap16(BENCH_PORT) << 16;
 }
 
-static __always_inline void bench_update(void* map, struct synfp_parsed* parsed) {
-  struct synfp_key key = synfp_key_of(&parsed->slot, synfp_configuration.scope, SYNFP_LITTLE);
+static __always_inline void bench_update(void* map, struct synfp_slot* slot) {
+  struct synfp_key key = synfp_key_of(slot, synfp_configuration.scope, SYNFP_LITTLE);
 
-  if (bpf_map_update_elem(map, &key, &parsed->slot, BPF_ANY) == 0) {
+  if (bpf_map_update_elem(map, &key, slot, BPF_ANY) == 0) {
     ++bench_state.stored;
   } else {
     ++bench_state.refused;
@@ -82,49 +82,55 @@ int bench_rewrite(struct xdp_md* ctx) {
 
 SEC("xdp")
 int bench_parse(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_peer(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  BENCH_USE(&parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  BENCH_USE(work);
   return XDP_PASS;
 }
 
 SEC("xdp")
 int bench_table(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_peer(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  synfp_store(&parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
   return XDP_PASS;
 }
 
 SEC("xdp")
 int bench_probe(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
-  if (synfp_parse_frame(ctx, &parsed) == SYNFP_IS_SYN) synfp_store(&parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) == SYNFP_IS_SYN)
+    synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
   return XDP_PASS;
 }
 
 SEC("xdp")
 int bench_lru(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_peer(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  bench_update(&bench_lru_map, &parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  bench_update(&bench_lru_map, &work->slot);
   return XDP_PASS;
 }
 
 SEC("xdp")
 int bench_hash(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_peer(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  bench_update(&bench_hash_map, &parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  bench_update(&bench_hash_map, &work->slot);
   return XDP_PASS;
 }
 
@@ -144,34 +150,40 @@ static __always_inline void bench_rewrite_lane(struct xdp_md* ctx) {
 
 SEC("xdp")
 int bench_lane_parse(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_lane(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  BENCH_USE(&parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  BENCH_USE(work);
   return XDP_PASS;
 }
 
 SEC("xdp")
 int bench_lane_table(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
 
   bench_rewrite_lane(ctx);
-  if (synfp_parse_frame(ctx, &parsed) != SYNFP_IS_SYN) return XDP_PASS;
-  synfp_store(&parsed);
+  if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
+  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
   return XDP_PASS;
 }
 
 // Keeps the SYNs of a listener in another map. Without the proof that an ACK gives: these maps have none.
 static __always_inline int bench_listen(struct sk_reuseport_md* ctx, void* map) {
-  struct synfp_source source = {.skb = ctx};
-  struct synfp_parsed parsed = {};
+  struct synfp_source source = {.is_skb = 1, .at_listener = 1, .skb = ctx, .length = ctx->len};
+  struct synfp_scratch* work;
 
   if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;
-  if (synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &parsed) != SYNFP_IS_SYN)
+  source.counters = synfp_counters_here();
+  work = synfp_scratch_here();
+  if (!source.counters || !work) return SK_PASS;
+  if (synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &work->slot) !=
+      SYNFP_IS_SYN)
     return SK_PASS;
-  parsed.slot.hook = SYNFP_HOOK_REUSEPORT;
-  bench_update(map, &parsed);
+  work->slot.hook = SYNFP_HOOK_REUSEPORT;
+  bench_update(map, &work->slot);
   return SK_PASS;
 }
 

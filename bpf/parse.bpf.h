@@ -7,12 +7,22 @@
 /* What the parser says of a packet: one of these, or -counter: refused, to be counted under it. */
 enum {
   SYNFP_IS_SYN = 1, /* a SYN without ACK, FIN, RST */
-  SYNFP_IS_ACK = 2, /* may complete a handshake; socket buffers only */
+  SYNFP_IS_ACK = 2, /* may complete a handshake; the listener only */
+  /* A SYN that the stack may accept and that a record cannot hold; it has been counted. The slot says whose
+   * it is (addresses, ports, sequence number) and has tcp_offset 0: older records of the key are not
+   * believed. */
+  SYNFP_IS_OPAQUE = 3,
   SYNFP_NOT_OURS = 0
 };
 
 enum {
-  SYNFP_MAX_EXTENSIONS = 6,
+  SYNFP_MAX_VLAN_TAGS = 8, /* the outer two are kept */
+  SYNFP_MAX_EXTENSIONS = 24,
+  SYNFP_FIRST_FRAGMENT =
+      1 << 16, /* set in what synfp_skip_extensions returns: the rest of TCP may be elsewhere */
+  /* The stack checks the checksum of a segment up to this long before it looks for a listener, of a longer
+   * one after (CHECKSUM_BREAK in include/linux/skbuff.h). */
+  SYNFP_CHECKED_BYTES = 76,
   SYNFP_MAX_OFFSET = 1020, /* of the TCP header: what slot.tcp_offset can say */
   SYNFP_TCP_FIN = 0x01,
   SYNFP_TCP_SYN = 0x02,
@@ -20,15 +30,17 @@ enum {
   SYNFP_TCP_ACK = 0x10
 };
 
-/* Where bytes come from: a socket buffer if `skb` is set, else the linear packet. */
+/* Where bytes come from, and what it means that they are seen there. Both flags are constants, so that each
+ * program keeps only its own half of the parser. */
 struct synfp_source {
+  int is_skb;      /* a socket buffer, `skb`; else the linear packet from `data` to `end` */
+  int at_listener; /* the stack has looked at the packet and chosen a listener for it; else nobody has yet */
   void* skb;
   const synfp_u8* data;
   const synfp_u8* end;
-};
-
-struct synfp_parsed {
-  struct synfp_slot slot;
+  synfp_u64 length; /* at_listener: of the buffer, from where the stack has got to: the TCP header, unless a
+                       netfilter hook asks before TCP does */
+  struct synfp_counters* counters;
 };
 
 /* Loads that claim alignment: BPF on x86 and arm64 reads packets at any alignment, but clang splits what it
@@ -41,7 +53,7 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
                                        const synfp_u32 n) {
   const synfp_u8* from;
 
-  if (source->skb)
+  if (source->is_skb)
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, n, BPF_HDR_START_NET);
   from = source->data + offset;
   if (from + n > source->end) return -1;
@@ -55,7 +67,7 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
  */
 static __always_inline int synfp_fetch_header(const struct synfp_source* source, synfp_u64 offset,
                                               synfp_u8* to, synfp_u64 n) {
-  if (source->skb) {
+  if (source->is_skb) {
     /* In 64 bits, and not known to be a multiple of 4: else clang writes the lower bound as "is not 0".
      * The 6.1 verifier learns from neither. */
     synfp_u64 size = n;
@@ -99,10 +111,10 @@ static __always_inline int synfp_parse_ethernet(const struct synfp_source* sourc
   if (at + 2 > source->end) return SYNFP_NOT_OURS;
   type = *(const synfp_u16*)at;
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < SYNFP_MAX_VLAN_TAGS; ++i) {
     if (type != __builtin_bswap16(ETH_P_8021Q) && type != __builtin_bswap16(ETH_P_8021AD)) break;
     if (at + 6 > source->end) return SYNFP_NOT_OURS;
-    vlan[i] = 0x8000 | (__builtin_bswap16(*(const synfp_u16*)(at + 2)) & 0x0fff);
+    if (i < 2) vlan[i] = 0x8000 | (__builtin_bswap16(*(const synfp_u16*)(at + 2)) & 0x0fff);
     type = *(const synfp_u16*)(at + 4);
     at += 4;
     offset += 4;
@@ -120,28 +132,70 @@ static __always_inline int synfp_parse_ethernet(const struct synfp_source* sourc
   return SYNFP_NOT_OURS;
 }
 
-/* Walks IPv6 extension headers from `offset` behind the IP header. Returns the offset of the TCP header from
- * the IP header, or what synfp_parse returns. */
-static __always_inline synfp_s64 synfp_skip_extensions(const struct synfp_source* source, synfp_u64 start,
-                                                       synfp_u8 next) {
-  synfp_u64 offset = SYNFP_IP_BYTES;
+/* A walk over IPv6 extension headers. */
+struct synfp_walk {
+  synfp_u64 next;           /* kind of the header at `offset` */
+  synfp_u64 offset;         /* from the IP header */
+  synfp_u64 first_fragment; /* 1 if the packet is one */
+  synfp_u64 unknown;        /* something that the verifier does not know */
+};
 
-#pragma unroll
-  for (int i = 0; i <= SYNFP_MAX_EXTENSIONS; ++i) {
-    synfp_u8 head[4] __attribute__((aligned(4))) = {};
+/* Steps over one extension header, if TCP is not reached. Returns 0, 1 if this is none, or -counter. An
+ * atomic fragment (offset 0 and nothing more, RFC 6946) is a whole packet; RFC 8200 4.5 has all headers in
+ * the first fragment of others. */
+static __always_inline int synfp_step(const struct synfp_source* source, synfp_u64 start,
+                                      struct synfp_walk* w) {
+  synfp_u8 head[4] __attribute__((aligned(4))) = {};
+  synfp_u64 step;
 
-    if (next == IPPROTO_TCP) return (synfp_s64)offset;
-    if (next == IPPROTO_FRAGMENT) return -SYNFP_COUNT_FRAGMENT;
-    if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_AH)
-      return SYNFP_NOT_OURS;
-    if (i == SYNFP_MAX_EXTENSIONS) break;
-    if (synfp_fetch(source, start + offset, head, 4)) return -SYNFP_COUNT_BAD_IP;
+  if (w->next == IPPROTO_TCP) return 0;
+  if (w->next != IPPROTO_HOPOPTS && w->next != IPPROTO_ROUTING && w->next != IPPROTO_DSTOPTS &&
+      w->next != IPPROTO_AH && w->next != IPPROTO_FRAGMENT)
+    return 1;
+  if (synfp_fetch(source, start + w->offset, head, 4)) return -SYNFP_COUNT_BAD_IP;
+  if (w->next == IPPROTO_FRAGMENT) {
+    synfp_u64 fragment = synfp_host_at(head + 2);
+
+    if (fragment & 0xfff8) return -SYNFP_COUNT_FRAGMENT;
+    step = 8;
+    w->first_fragment |= fragment & 1;
+  } else {
     /* RFC 8200 4: in units of 8 bytes, not counting the first; RFC 4302 2.2: units of 4, minus 2 */
-    offset += next == IPPROTO_AH ? (head[1] + 2) * 4 : (head[1] + 1) * 8;
-    next = head[0];
-    if (offset > SYNFP_MAX_OFFSET) break;
+    step = w->next == IPPROTO_AH ? (head[1] + 2) * 4 : (head[1] + 1) * 8;
   }
-  return -SYNFP_COUNT_EXTENSIONS;
+  w->next = head[0];
+  /* One state for the verifier, whatever the header was. */
+  w->first_fragment = synfp_forget_range(w->first_fragment, w->unknown) & 1;
+  w->offset = synfp_forget_range(w->offset + step, w->unknown);
+  return w->offset > SYNFP_MAX_OFFSET ? -SYNFP_COUNT_EXTENSIONS : 0;
+}
+
+/* Returns the offset of the TCP header from the IP header, with SYNFP_FIRST_FRAGMENT if it is a fragment's,
+ * or what synfp_parse returns. */
+static __always_inline synfp_s64 synfp_skip_extensions(const struct synfp_source* source, synfp_u64 start,
+                                                       synfp_u64 next, synfp_u64 unknown) {
+  struct synfp_walk w = {.next = next, .offset = SYNFP_IP_BYTES, .unknown = unknown};
+  int refused = 0;
+
+  if (source->at_listener) {
+    /* No loop: without CAP_PERFMON the verifier follows one beyond its end. Where this ends, the stack says
+     * where TCP is. */
+    refused = synfp_step(source, start, &w);
+    if (refused == 0) refused = synfp_step(source, start, &w);
+    if (refused == 0) refused = synfp_step(source, start, &w);
+    if (refused == 0) refused = synfp_step(source, start, &w);
+    if (refused == 0) refused = synfp_step(source, start, &w);
+    if (refused == 0) refused = synfp_step(source, start, &w);
+  } else {
+#pragma nounroll
+    for (int i = 0; i < SYNFP_MAX_EXTENSIONS && w.next != IPPROTO_TCP && refused == 0; ++i)
+      refused = synfp_step(source, start, &w);
+  }
+  if (refused != 0) return refused < 0 ? refused : SYNFP_NOT_OURS;
+  if (w.next != IPPROTO_TCP) return -SYNFP_COUNT_EXTENSIONS;
+  w.offset = synfp_forget_range(w.offset, unknown);
+  if (w.offset > SYNFP_MAX_OFFSET) return -SYNFP_COUNT_EXTENSIONS;
+  return (synfp_s64)(w.offset | (w.first_fragment ? SYNFP_FIRST_FRAGMENT : 0));
 }
 
 /* An empty record of now. It is zeroed in a way that the verifier takes for unknown bytes: bytes it knows to
@@ -166,71 +220,122 @@ static __always_inline int synfp_port_wanted(struct synfp_be16 port) {
   return 0;
 }
 
-/* Reads the IP header at `start` and the TCP header behind it into parsed->slot. What is not a SYN (or, of a
- * socket buffer, an ACK that may complete a handshake) leaves as early as possible.
- * Locals are 64 bits wide where a spill could matter: without CAP_PERFMON the 6.1 verifier refuses a 32-bit
- * spill where a 64-bit one was. */
+/* A fragment that TCP begins in. Its SYN may be accepted once it has been put together, which an interface's
+ * program does not see. */
+static __always_inline int synfp_parse_fragment(const struct synfp_source* source, synfp_u64 start,
+                                                synfp_u64 offset, struct synfp_slot* slot) {
+  synfp_u8* tcp = slot->tcp;
+
+  if (synfp_fetch(source, start + offset, tcp, 8)) return -SYNFP_COUNT_FRAGMENT;
+  if (!synfp_fetch(source, start + offset + 12, tcp + 12, 4) &&
+      (tcp[13] & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) != SYNFP_TCP_SYN)
+    return -SYNFP_COUNT_FRAGMENT;
+  if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) return -SYNFP_COUNT_FRAGMENT;
+  synfp_count(source->counters, SYNFP_COUNT_FRAGMENT);
+  return SYNFP_IS_OPAQUE;
+}
+
+/* Reads the IP header at `start` and the TCP header behind it into `slot`. What is not a SYN (or, of a
+ * listener, an ACK that may complete a handshake) leaves as early as possible. What is refused here is
+ * refused by the stack too, or becomes SYNFP_IS_OPAQUE. Locals are 64 bits wide where a spill could matter:
+ * without CAP_PERFMON the 6.1 verifier refuses a 32-bit spill where a 64-bit one was. */
 static __always_inline int synfp_parse(const struct synfp_source* source, synfp_u64 start, int v6,
-                                       struct synfp_parsed* parsed) {
-  synfp_u8 ip[SYNFP_IP_BYTES] __attribute__((aligned(8))) = {};
-  synfp_u8 tcp[20] __attribute__((aligned(8))) = {};
+                                       struct synfp_slot* slot) {
+  synfp_u8* ip = slot->ip;
+  synfp_u8* tcp = slot->tcp;
   synfp_u64 length; /* of the packet, from the IP header on, as the IP header says */
-  synfp_u64 offset; /* of the TCP header from the IP header */
+  synfp_u64 offset; /* of the TCP header from the IP header; 0: the walk did not find it, the stack did */
   synfp_u64 header; /* length of the TCP header */
   synfp_u64 options;
+  synfp_u64 refusal = 0; /* why a record cannot hold it */
+  int is_fragment = 0;
   synfp_u8 flags;
   int is_syn;
 
+  synfp_begin(slot);
   if (v6) {
     synfp_s64 walked;
 
     if (synfp_fetch(source, start, ip, 40) || ip[0] >> 4 != 6) return -SYNFP_COUNT_BAD_IP;
-    walked = synfp_skip_extensions(source, start, ip[6]);
-    if (walked <= 0) return (int)walked;
-    offset = (synfp_u64)walked;
     length = 40 + synfp_host_at(ip + 4);
+    walked = synfp_skip_extensions(source, start, ip[6], slot->time);
+    if (walked <= 0) {
+      /* The stack got to TCP on a way that this walk does not know. If it is there now (not in a netfilter
+       * hook before, where the buffer begins with the IP header), that is where TCP is. */
+      if (!source->at_listener || source->length == length) return (int)walked;
+      walked = 0;
+      refusal = SYNFP_COUNT_EXTENSIONS;
+    }
+    is_fragment = (walked & SYNFP_FIRST_FRAGMENT) != 0;
+    offset = (synfp_u64)walked & (SYNFP_FIRST_FRAGMENT - 1);
+    if (offset > SYNFP_MAX_OFFSET) return -SYNFP_COUNT_EXTENSIONS; /* only the verifier does not know */
   } else {
+    synfp_u64 fragment;
+
     if (synfp_fetch(source, start, ip, 20) || ip[0] >> 4 != 4 || (ip[0] & 15) < 5) return -SYNFP_COUNT_BAD_IP;
     if (ip[9] != IPPROTO_TCP) return SYNFP_NOT_OURS;
-    if (synfp_host_at(ip + 6) & 0x3fff) return -SYNFP_COUNT_FRAGMENT; /* MF or an offset */
     offset = ((synfp_u64)ip[0] & 15) * 4;
     length = synfp_host_at(ip + 2);
+    fragment = synfp_host_at(ip + 6) & 0x3fff; /* MF or an offset */
+    if (fragment & 0x1fff) return -SYNFP_COUNT_FRAGMENT;
+    is_fragment = fragment != 0;
   }
+  if (is_fragment) return synfp_parse_fragment(source, start, offset, slot);
 
-  if (synfp_fetch(source, start + offset, tcp, 20)) return -SYNFP_COUNT_BAD_TCP;
+  if (source->at_listener && offset == 0 ? bpf_skb_load_bytes(source->skb, 0, tcp, 20)
+                                         : synfp_fetch(source, start + offset, tcp, 20))
+    return -SYNFP_COUNT_BAD_TCP;
   flags = tcp[13];
   is_syn = (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) == SYNFP_TCP_SYN;
-  if (!is_syn && !(source->skb && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
+  if (!is_syn &&
+      !(source->at_listener && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
     return SYNFP_NOT_OURS;
 
   if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) return -SYNFP_COUNT_OTHER_PORT;
-  synfp_count(SYNFP_COUNT_RUNS);
+  synfp_count(source->counters, SYNFP_COUNT_RUNS);
   if (!(synfp_configuration.families & (v6 ? SYNFP_FAMILY_IPV6 : SYNFP_FAMILY_IPV4)))
     return -SYNFP_COUNT_OTHER_FAMILY;
+  /* tcp_rcv_state_process() discards both. */
   if (flags & (SYNFP_TCP_FIN | SYNFP_TCP_RST) && is_syn) return -SYNFP_COUNT_BAD_FLAGS;
   if (v6) {
     struct synfp_address from = synfp_address6(ip + 8, SYNFP_LITTLE);
     struct synfp_address to = synfp_address6(ip + 24, SYNFP_LITTLE);
 
+    /* tcp_v6_conn_request() drops the first; no address of a host is the second. */
     if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE))
       return -SYNFP_COUNT_MAPPED;
   }
-  if (length < offset + 20 || (!source->skb && (synfp_u64)(source->end - source->data) < start + length))
-    return -SYNFP_COUNT_BAD_IP;
+  if (!source->is_skb && (synfp_u64)(source->end - source->data) < start + length) return -SYNFP_COUNT_BAD_IP;
   header = ((synfp_u64)tcp[12] >> 4) * 4;
-  if (header < 20 || offset + header > length) return -SYNFP_COUNT_BAD_TCP;
+  if (refusal == 0 && (length < offset + 20 || offset + header > length)) {
+    /* The stack has checked that a header is whole. It believes the buffer and not the IP header where that
+     * says 0, before a hop-by-hop header (ip6_rcv_core()). */
+    if (source->at_listener || (v6 && length == 40 && ip[6] == IPPROTO_HOPOPTS)) {
+      refusal = SYNFP_COUNT_BAD_IP;
+    } else {
+      return length < offset + 20 ? -SYNFP_COUNT_BAD_IP : -SYNFP_COUNT_BAD_TCP;
+    }
+  }
+  if (header < 20) return -SYNFP_COUNT_BAD_TCP;
 
-  synfp_begin(&parsed->slot);
-  __builtin_memcpy(parsed->slot.ip, ip, sizeof ip);
-  parsed->slot.tcp_offset = (synfp_u8)(offset / 4);
-  if (synfp_fetch_header(source, start + offset, parsed->slot.tcp, header)) return -SYNFP_COUNT_BAD_TCP;
   if (!is_syn) return SYNFP_IS_ACK;
+  if (refusal != 0) {
+    synfp_count(source->counters, refusal);
+    return SYNFP_IS_OPAQUE;
+  }
+
+  slot->tcp_offset = (synfp_u8)(offset / 4);
+  if (synfp_fetch_header(source, start + offset, slot->tcp, header)) return -SYNFP_COUNT_BAD_TCP;
+  if (source->at_listener && (source->length != length - offset || source->length > SYNFP_CHECKED_BYTES)) {
+    slot->flags |= SYNFP_UNCHECKED;
+    synfp_count(source->counters, SYNFP_COUNT_UNCHECKED);
+  }
 
   options = offset - (v6 ? 40 : 20);
   if (options != 0) {
     if (v6 || options > SYNFP_IP_BYTES - 20) {
-      parsed->slot.flags |= SYNFP_TRUNCATED;
-    } else if (synfp_fetch_header(source, start + 20, parsed->slot.ip + 20, options)) {
+      slot->flags |= SYNFP_TRUNCATED;
+    } else if (synfp_fetch_header(source, start + 20, slot->ip + 20, options)) {
       return -SYNFP_COUNT_BAD_IP;
     }
   }
@@ -241,7 +346,7 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
  * usual shape (no IP options, no extension headers, no fragment) from a few bytes, so that it leaves before
  * anything is copied. False if it may be a SYN, and for everything that the parser has to judge or to count.
  */
-static __always_inline int synfp_no_syn(const struct synfp_source* source, int start, int v6) {
+static __always_inline int synfp_no_syn(const struct synfp_source* source, synfp_u64 start, int v6) {
   const synfp_u8* ip = source->data + start;
   const synfp_u8* tcp;
 
@@ -258,22 +363,35 @@ static __always_inline int synfp_no_syn(const struct synfp_source* source, int s
 }
 
 /* A whole frame, from XDP. */
-static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_parsed* parsed) {
+static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_scratch** work,
+                                             struct synfp_counters** counters) {
   struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
                                 .end = (const synfp_u8*)(long)ctx->data_end};
   synfp_u16 vlan[2];
+  struct synfp_slot* slot;
+  synfp_u64 start = 0;
   int offset, verdict, v6;
 
   offset = synfp_parse_ethernet(&source, vlan, &v6);
-  if (offset <= 0) return offset;
-  if (synfp_no_syn(&source, offset, v6)) return SYNFP_NOT_OURS;
-  verdict = synfp_parse(&source, offset, v6, parsed);
-  if (verdict != SYNFP_IS_SYN) return verdict;
-  parsed->slot.ifindex = ctx->ingress_ifindex;
-  parsed->slot.vlan[0] = vlan[0];
-  parsed->slot.vlan[1] = vlan[1];
-  parsed->slot.hook = SYNFP_HOOK_XDP;
-  return SYNFP_IS_SYN;
+  if (offset > 0) {
+    /* One state for the verifier, however many tags there were. */
+    start = synfp_forget_range((synfp_u64)offset, ctx->ingress_ifindex);
+    if (start > ETH_HLEN + 4 * SYNFP_MAX_VLAN_TAGS) return SYNFP_NOT_OURS;
+    if (synfp_no_syn(&source, start, v6)) return SYNFP_NOT_OURS;
+  }
+  if (offset == SYNFP_NOT_OURS) return SYNFP_NOT_OURS;
+  source.counters = *counters = synfp_counters_here();
+  *work = synfp_scratch_here();
+  if (!source.counters || !*work) return SYNFP_NOT_OURS;
+  slot = &(*work)->slot;
+  if (offset < 0) return offset;
+  verdict = synfp_parse(&source, start, v6, slot);
+  if (verdict <= 0) return verdict;
+  slot->ifindex = ctx->ingress_ifindex;
+  slot->vlan[0] = vlan[0];
+  slot->vlan[1] = vlan[1];
+  slot->hook = SYNFP_HOOK_XDP;
+  return verdict;
 }
 
 #endif

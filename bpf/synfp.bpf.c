@@ -21,19 +21,20 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 // everything is read relative to the network header.
 SEC("sk_reuseport")
 int synfp_reuseport(struct sk_reuseport_md* ctx) {
-  struct synfp_source source = {.skb = ctx};
-  struct synfp_parsed parsed = {};
+  struct synfp_source source = {.is_skb = 1, .at_listener = 1, .skb = ctx, .length = ctx->len};
+  struct synfp_scratch* work;
   int verdict;
 
   if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;
-  verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &parsed);
-  parsed.slot.hook = SYNFP_HOOK_REUSEPORT;
-  if (verdict == SYNFP_IS_SYN) {
-    synfp_store(&parsed);
-  } else if (verdict == SYNFP_IS_ACK) {
-    synfp_confirm(&parsed);
+  source.counters = synfp_counters_here();
+  work = synfp_scratch_here();
+  if (!source.counters || !work) return SK_PASS;
+  verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &work->slot);
+  work->slot.hook = SYNFP_HOOK_REUSEPORT;
+  if (verdict > 0) {
+    synfp_write(work, verdict, SYNFP_HOOK_REUSEPORT, source.counters);
   } else if (verdict < 0) {
-    synfp_count((synfp_u32)-verdict);
+    synfp_count(source.counters, (synfp_u32)-verdict);
   }
   return SK_PASS;
 }
@@ -41,14 +42,14 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
 // Every packet of an interface, before the stack.
 SEC("xdp")
 int synfp_xdp(struct xdp_md* ctx) {
-  struct synfp_parsed parsed;
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
+  int verdict = synfp_parse_frame(ctx, &work, &counters);
 
-  int verdict = synfp_parse_frame(ctx, &parsed);
-
-  if (verdict == SYNFP_IS_SYN) {
-    synfp_store(&parsed);
+  if (verdict > 0) {
+    synfp_write(work, verdict, SYNFP_HOOK_XDP, counters);
   } else if (verdict < 0) {
-    synfp_count((synfp_u32)-verdict);
+    synfp_count(counters, (synfp_u32)-verdict);
   }
   return XDP_PASS;
 }

@@ -11,7 +11,7 @@
 #define SYNFP_ABI_H
 
 #define SYNFP_ABI_MAGIC 0x53594e46U /* "SYNF" */
-#define SYNFP_ABI_VERSION 1
+#define SYNFP_ABI_VERSION 2
 
 #define SYNFP_LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
@@ -19,7 +19,7 @@
 #define SYNFP_ABI_FN constexpr
 #define SYNFP_ABI_ALIGN8 alignas(8)
 namespace synfp {
-inline namespace abi_v1 {
+inline namespace abi_v2 {
 #else
 #define SYNFP_ABI_FN static inline __attribute__((always_inline, unused))
 #define SYNFP_ABI_ALIGN8 _Alignas(8)
@@ -55,6 +55,7 @@ struct synfp_key {
 
 enum {
   SYNFP_WAYS = 15,       /* slots of a bucket */
+  SYNFP_CANDIDATES = 4,  /* slots of one key: SYNs with different sequence numbers */
   SYNFP_IP_BYTES = 40,   /* stored of the IP header */
   SYNFP_TCP_BYTES = 60,  /* stored of the TCP header: all a data offset of 15 can name */
   SYNFP_TIME_SHIFT = 20, /* the unit of time32: 2^20 ns, about a millisecond; wraps after 52 days */
@@ -65,8 +66,17 @@ enum {
 /* flags of a slot */
 enum {
   SYNFP_TRUNCATED = 1, /* IP options or extension headers did not fit: `ip` holds the fixed header only */
-  SYNFP_CONFLICT = 2,  /* SYNs with different sequence numbers had this key within the conflict window */
-  SYNFP_VERIFIED = 4   /* the ACK that completed the handshake carried this SYN's sequence number + 1 */
+  SYNFP_CONFLICT = 2,  /* another SYN or ACK of this key contradicts it: believed only if verified */
+  SYNFP_VERIFIED = 4,  /* the ACK that completed the handshake carried this SYN's sequence number + 1 */
+  SYNFP_UNCHECKED = 8  /* stored before the stack had checked the TCP checksum: believed only if verified */
+};
+
+/* `differs` of a slot: what was not the same in a copy of the SYN. Addresses, ports, sequence number,
+ * checksums, the IPv4 identification and the IPv6 flow label are not compared (of the last two, only whether
+ * they are 0). */
+enum {
+  SYNFP_DIFFERS_OPTION = 0x3ff,          /* bit i: word i of the TCP options; its timestamp may be in there */
+  SYNFP_DIFFERS_HEADER = (int)0x40000000 /* anything else; also a word that was 0 in one of the two */
 };
 
 enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2 };
@@ -82,27 +92,27 @@ enum synfp_publish { SYNFP_PUBLISH_STORE = 0, SYNFP_PUBLISH_EXCHANGE = 1 };
 
 /* One SYN. `ip` and `tcp` are the headers as they were on the wire. The TCP header begins `tcp_offset` * 4
  * bytes after the first byte of the IP header on the wire; in the slot it is always in `tcp`, and its own
- * data offset says how much of it is valid. */
+ * data offset says how much of it is valid. A tcp_offset of 0: the probe could not keep this SYN's headers;
+ * only addresses, ports and sequence number are valid. */
 struct synfp_slot {
   synfp_u64 time;       /* CLOCK_MONOTONIC of the initial time namespace, ns, of the last copy */
   synfp_u32 ifindex;    /* where it arrived, 0 if the hook does not know */
   synfp_u32 lost;       /* of the bucket, read before this record was written */
-  synfp_u16 vlan[2];    /* outer, inner: 0x8000 | VLAN id, or 0 for no tag */
+  synfp_u16 vlan[2];    /* the outer two, outermost first: 0x8000 | VLAN id, or 0 for no tag */
   synfp_u8 flags;       /* SYNFP_TRUNCATED, ... */
   synfp_u8 retransmits; /* further copies seen, saturates at 255 */
   synfp_u8 tcp_offset;  /* in units of 4 bytes */
   synfp_u8 hook;        /* enum synfp_hook */
   synfp_u8 ip[SYNFP_IP_BYTES];
   synfp_u8 tcp[SYNFP_TCP_BYTES];
-  synfp_u32 reserved;
+  synfp_u32 differs; /* SYNFP_DIFFERS_... */
 };
 
-/* A bucket of the table is one element of the map. `sequence` guards all of it but `lost`:
- *   bit 0      a writer is at work
- *   bits 1-4   the slot that the next new key takes (round robin)
- *   bits 5-31  counts writes
- * `lost` counts writes that were given up because another writer was at work. A record that was written
- * before such a loss may have been replaced by the lost one: it is not believed any more. */
+/* A bucket of the table is one element of the map. A key may have up to SYNFP_CANDIDATES slots, one for each
+ * sequence number that its SYNs had; at most one of them can be believed. `sequence` guards all of it but
+ * `lost`: bit 0      a writer is at work bits 1-4   the slot that the next new key takes (round robin) bits
+ * 5-31  counts writes `lost` counts writes that were given up because another writer was at work. A record
+ * that was written before such a loss may have been replaced by the lost one: it is not believed any more. */
 struct synfp_bucket {
   SYNFP_ABI_ALIGN8 synfp_u32 sequence;
   synfp_u32 lost;
@@ -148,10 +158,10 @@ struct synfp_meta {
 /* One counter per reason and CPU. */
 enum synfp_counter {
   SYNFP_COUNT_RUNS = 0,     /* SYNs, and ACKs that may complete a cookie handshake, that reached the probe */
-  SYNFP_COUNT_STORED = 1,   /* a record of a new key */
+  SYNFP_COUNT_STORED = 1,   /* a record, of a new key or of a further sequence number of a known one */
   SYNFP_COUNT_REPLACED = 2, /* a new connection of a known key */
   SYNFP_COUNT_RETRANSMIT = 3,    /* a copy of a known SYN */
-  SYNFP_COUNT_CONFLICT = 4,      /* another SYN of a known key within the conflict window */
+  SYNFP_COUNT_CONFLICT = 4,      /* another SYN of a known key within the conflict window; kept beside it */
   SYNFP_COUNT_HELD = 5,          /* given up: every candidate for eviction is younger than hold */
   SYNFP_COUNT_BUSY = 6,          /* given up: another CPU was writing the bucket */
   SYNFP_COUNT_VERIFIED = 7,      /* an ACK confirmed a record */
@@ -166,8 +176,10 @@ enum synfp_counter {
   SYNFP_COUNT_OTHER_PORT = 16,   /* not a configured port */
   SYNFP_COUNT_OTHER_FAMILY = 17, /* not a configured family */
   SYNFP_COUNT_TRUNCATED = 18,    /* stored without IP options or extension headers */
-  SYNFP_COUNT_VLAN = 19,         /* more than two VLAN tags */
-  SYNFP_COUNTERS = 20            /* how many there are */
+  SYNFP_COUNT_VLAN = 19,         /* more than eight VLAN tags */
+  SYNFP_COUNT_UNCHECKED = 20, /* a SYN that the stack had not checked yet; stored, but not believed alone */
+  SYNFP_COUNT_ALTERED = 21,   /* a copy of a known SYN with other headers */
+  SYNFP_COUNTERS = 22         /* how many there are */
 };
 
 struct synfp_counters {
@@ -362,7 +374,7 @@ struct synfp_selftest {
 };
 
 #ifdef __cplusplus
-}  // namespace abi_v1
+}  // namespace abi_v2
 }  // namespace synfp
 #endif
 

@@ -35,7 +35,7 @@ SYNFP_AT(synfp_slot, tcp_offset, 22, 1);
 SYNFP_AT(synfp_slot, hook, 23, 1);
 SYNFP_AT(synfp_slot, ip, 24, 40);
 SYNFP_AT(synfp_slot, tcp, 64, 60);
-SYNFP_AT(synfp_slot, reserved, 124, 4);
+SYNFP_AT(synfp_slot, differs, 124, 4);
 
 static_assert(sizeof(synfp_bucket) == 2048 && alignof(synfp_bucket) == 8);
 SYNFP_AT(synfp_bucket, sequence, 0, 4);
@@ -97,6 +97,7 @@ constexpr synfp_u64 hash() noexcept {
                                            __builtin_offsetof(synfp_slot, hook),
                                            __builtin_offsetof(synfp_slot, ip),
                                            __builtin_offsetof(synfp_slot, tcp),
+                                           __builtin_offsetof(synfp_slot, differs),
                                            sizeof(synfp_bucket),
                                            __builtin_offsetof(synfp_bucket, sequence),
                                            __builtin_offsetof(synfp_bucket, lost),

@@ -95,6 +95,26 @@ class bench {
     run(p.frame(), why, what);
     EXPECT_TRUE(absent(p)) << what;
   }
+  /// `p` cannot be stored, but the stack may accept it: exactly `why` was counted, and no older or forged
+  /// record of its connection is believed any more.
+  void distrusted(packet_builder p, const counts& why, const std::string& what = "") {
+    packet_builder other;
+    other.source = p.source;
+    other.destination = p.destination;
+    other.sequence = p.sequence + 77;
+    ASSERT_EQ(run_xdp(probe_->fds().program, other.frame()).error, 0);
+    ASSERT_TRUE(find(p)) << what;
+    counts contradicted = why;
+    contradicted[synfp::SYNFP_COUNT_CONFLICT] = 1;
+    run(p.frame(), contradicted, what);
+    EXPECT_EQ(find(p).miss, miss::conflict) << what;
+    other.source.set_port(static_cast<std::uint16_t>(other.source.port() + 20000));
+    p.source = other.source;
+    run(p.frame(), why, what);
+    EXPECT_EQ(find(p).miss, miss::truncated) << what;
+    ASSERT_EQ(run_xdp(probe_->fds().program, other.frame()).error, 0);
+    EXPECT_EQ(find(p).miss, miss::conflict) << what;
+  }
   const synfp::capture::table& table() const { return probe_->records(); }
   int program() const { return probe_->fds().program; }
 
@@ -167,8 +187,11 @@ TEST(xdp_program, vlan_tags) {
     p.vlan = {{0x88a8, 4095}, {0x8100, 0}};
     b.stored(p, {}, "both; id 0 is a tag too");
     p = from_port(base, ++port);
-    p.vlan = {{0x8100, 1}, {0x8100, 2}, {0x8100, 3}};
-    b.refused(p, {{synfp::SYNFP_COUNT_VLAN, 1}}, "three");
+    p.vlan.assign(8, {0x8100, 5});
+    b.stored(p, {}, "eight, of which the outer two are kept");
+    p = from_port(base, ++port);
+    p.vlan.assign(9, {0x8100, 5});
+    b.refused(p, {{synfp::SYNFP_COUNT_VLAN, 1}}, "nine");
     p.vlan = {{0x9100, 1}};
     b.refused(p, {}, "a tag of the time before 802.1ad");
   }
@@ -239,6 +262,11 @@ TEST(xdp_program, lengths_that_lie) {
   for (const int length : {0, 19}) v6(length, {{runs, 1}, {bad_ip, 1}});
   for (const int length : {20, 39}) v6(length, {{runs, 1}, {bad_tcp, 1}});
   for (const int length : {41, 65535}) v6(length, {{runs, 1}, {bad_ip, 1}});
+  // Before a hop-by-hop header the stack takes 0 for "as long as the packet is".
+  packet_builder jumbo = from_port(v6_packet(), 8);
+  jumbo.extensions = {hop_by_hop()};
+  jumbo.total_length = 0;
+  b.distrusted(jumbo, {{runs, 1}, {bad_ip, 1}}, "payload length 0 and hop-by-hop");
 
   packet_builder p = from_port({}, 9);
   bytes padded = p.frame();
@@ -251,20 +279,61 @@ TEST(xdp_program, lengths_that_lie) {
 
 TEST(xdp_program, fragments_are_counted_and_not_stored) {
   bench b;
+  int port = 1;
   const counts fragment = {{synfp::SYNFP_COUNT_FRAGMENT, 1}};
-  for (const int bits : {0x2000, 0x2001, 0x0001, 0x1fff, 0x6000}) {
-    packet_builder p;
+  for (const int bits : {0x2001, 0x0001, 0x1fff}) {
+    packet_builder p = from_port({}, ++port);
     p.fragment = static_cast<std::uint16_t>(bits);
     b.refused(p, fragment, std::to_string(bits));
   }
-  packet_builder p = v6_packet();
-  p.extensions = {fragment_header()};
-  b.refused(p, fragment, "IPv6");
-  p.extensions = {hop_by_hop(), fragment_header()};
-  b.refused(p, fragment, "IPv6 behind hop-by-hop");
-  p = {};
+  for (const int bits : {0x2000, 0x6000}) {
+    packet_builder p = from_port({}, ++port);
+    p.fragment = static_cast<std::uint16_t>(bits);
+    b.distrusted(p, fragment, std::to_string(bits));
+    p = from_port({}, ++port);
+    p.fragment = static_cast<std::uint16_t>(bits);
+    p.flags = ack;
+    b.refused(p, fragment, "no SYN");
+  }
+  for (const auto& before : {std::vector<extension>{}, std::vector<extension>{hop_by_hop()}}) {
+    packet_builder p = from_port(v6_packet(), ++port);
+    p.extensions = before;
+    p.extensions.push_back(fragment_header());
+    b.distrusted(p, fragment, "IPv6");
+    p = from_port(v6_packet(), ++port);
+    p.extensions = before;
+    p.extensions.push_back(fragment_header(1));
+    b.refused(p, fragment, "IPv6, not the first");
+    p = from_port(v6_packet(), ++port);
+    p.extensions = before;
+    p.extensions.push_back(atomic_fragment());
+    b.stored(p, {{truncated, 1}}, "a whole packet, RFC 6946");
+  }
+  packet_builder p = from_port({}, ++port);
   p.fragment = 0x8000;
   b.stored(p, {}, "the reserved bit alone is no fragment");
+}
+
+// The smallest first fragment says whose SYN it may be, and no more.
+TEST(xdp_program, a_fragment_that_ends_before_the_flags_is_taken_for_a_syn) {
+  bench b;
+  packet_builder p;
+  b.stored(p);
+  packet_builder part = p;
+  part.fragment = 0x2000;
+  part.total_length = 28;
+  bytes frame = part.frame();
+  frame.resize(14 + 28);
+  b.run(frame, {{synfp::SYNFP_COUNT_FRAGMENT, 1}});
+  EXPECT_EQ(b.find(p).miss, miss::conflict) << "a copy whose headers nobody knows";
+  p.source.set_port(50000);
+  b.stored(p);
+  part.source = p.source;
+  part.sequence = 4711;
+  frame = part.frame();
+  frame.resize(14 + 28);
+  b.run(frame, {{synfp::SYNFP_COUNT_FRAGMENT, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}});
+  EXPECT_EQ(b.find(p).miss, miss::conflict);
 }
 
 TEST(xdp_program, ipv6_extension_headers) {
@@ -286,9 +355,9 @@ TEST(xdp_program, ipv6_extension_headers) {
   stored({authentication()}, "AH of 24 bytes");
   stored({authentication(1)}, "AH of 12 bytes");
   stored({hop_by_hop(), destination_options()}, "hop-by-hop and destination");
-  stored(std::vector<extension>(6, destination_options()), "six");
+  stored(std::vector<extension>(24, destination_options()), "twenty-four");
   const counts extensions = {{synfp::SYNFP_COUNT_EXTENSIONS, 1}};
-  refused(std::vector<extension>(7, destination_options()), extensions, "seven");
+  refused(std::vector<extension>(25, destination_options()), extensions, "twenty-five");
   stored({destination_options(121)}, "an offset of 1016");
   refused({destination_options(122)}, extensions, "an offset of 1024");
   refused({hop_by_hop(100), destination_options(100)}, extensions, "1024 by two");
@@ -412,17 +481,90 @@ TEST(xdp_program, copies_of_a_syn_are_retransmits) {
   EXPECT_EQ(b.find(p)->arrived().retransmits, 255) << "saturates";
 }
 
+// An interface does not show which of them the stack took.
+TEST(xdp_program, copies_with_other_headers_are_a_conflict) {
+  bench b;
+  int port = 1;
+  const counts altered = {{runs, 1}, {synfp::SYNFP_COUNT_ALTERED, 1}};
+  const counts copied = {{runs, 1}, {synfp::SYNFP_COUNT_RETRANSMIT, 1}};
+  const auto check = [&](const char* what, const counts& counted, miss expected, auto change) {
+    for (const auto& base : {packet_builder(), v6_packet()}) {
+      const packet_builder p = from_port(base, ++port);
+      b.stored(p, {}, what);
+      packet_builder copy = p;
+      change(copy);
+      b.run(copy.frame(), counted, what);
+      EXPECT_EQ(to_string(b.find(p).miss), to_string(expected)) << what;
+      b.run(p.frame(), copied, what);
+      EXPECT_EQ(to_string(b.find(p).miss), to_string(expected)) << what << ", and the first again";
+    }
+  };
+  check("timestamp", copied, miss::none, [](auto& p) { p.options = linux_options(0x01020999); });
+  check("timestamp of zero", altered, miss::conflict, [](auto& p) { p.options = linux_options(0); });
+  check("timestamp's echo", altered, miss::conflict, [](auto& p) { p.options[12] = 1; });
+  check("MSS", copied, miss::conflict, [](auto& p) { p.options[3] ^= 1; });
+  check("option kind", copied, miss::conflict, [](auto& p) { p.options[16] = 0xfe; });
+  check("window scale", copied, miss::conflict, [](auto& p) { p.options[19] = 3; });
+  check("window", altered, miss::conflict, [](auto& p) { p.window = 1024; });
+  check("flags", altered, miss::conflict, [](auto& p) { p.flags = syn | ece | cwr; });
+  check("acknowledgment", altered, miss::conflict, [](auto& p) { p.acknowledgment = 1; });
+  check("urgent pointer", altered, miss::conflict, [](auto& p) { p.urgent = 1; });
+  check("hop limit", altered, miss::conflict, [](auto& p) { p.ttl = 63; });
+  check("payload", altered, miss::conflict, [](auto& p) { p.payload = bytes(4, 'x'); });
+  check("fewer options", altered, miss::conflict, [](auto& p) { p.options = {2, 4, 5, 180}; });
+
+  // An option that only looks like a timestamp, in front of one that is none.
+  packet_builder p = from_port({}, ++port);
+  p.options = {0xfe, 4, 8, 10, 2, 4, 5, 180};
+  b.stored(p);
+  packet_builder copy = p;
+  copy.options[7] = 181;
+  b.run(copy.frame(), copied);
+  EXPECT_EQ(b.find(p).miss, miss::conflict);
+
+  for (const int id : {7, 0}) {  // IPv4's identification: any other than 0 is as good as the first
+    p = from_port({}, ++port);
+    b.stored(p);
+    copy = p;
+    copy.id = static_cast<std::uint16_t>(id);
+    b.run(copy.frame(), id == 0 ? altered : copied);
+    EXPECT_EQ(b.find(p).miss, id == 0 ? miss::conflict : miss::none);
+  }
+  p = from_port({}, ++port);
+  p.ip_options = {1, 1, 1, 0};
+  b.stored(p);
+  copy = p;
+  copy.ip_options = {1, 1, 0, 0};
+  b.run(copy.frame(), altered);
+  EXPECT_EQ(b.find(p).miss, miss::conflict) << "IP options";
+}
+
 TEST(xdp_program, another_syn_of_the_same_connection_is_a_conflict) {
   bench b;
   packet_builder p, forged;
   forged.sequence = 77;
   b.stored(p);
-  b.run(forged.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}});
+  b.run(forged.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_STORED, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}});
   EXPECT_EQ(b.find(p).miss, miss::conflict);
   b.run(p.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_RETRANSMIT, 1}});
   EXPECT_EQ(b.find(p).miss, miss::conflict) << "a copy of the first does not settle it";
-  b.run(forged.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}});
+  b.run(forged.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_RETRANSMIT, 1}});
   EXPECT_EQ(b.find(p).miss, miss::conflict);
+}
+
+// However many forgeries come, a connection has four slots of its bucket and not more.
+TEST(xdp_program, the_syns_of_one_connection_do_not_fill_a_bucket) {
+  bench<probe_config{.hook = hook::xdp, .buckets = 1, .hold{5000}}> b;
+  for (int port = 1; port <= 11; ++port) b.stored(from_port({}, port));
+  packet_builder p = from_port({}, 99);
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    p.sequence = i;
+    counts expected = {{runs, 1}, {i < 4 ? synfp::SYNFP_COUNT_STORED : synfp::SYNFP_COUNT_HELD, 1}};
+    if (i > 0 && i < 4) expected[synfp::SYNFP_COUNT_CONFLICT] = 1;
+    b.run(p.frame(), expected, std::to_string(i));
+    EXPECT_EQ(b.find(p).miss, i == 0 ? miss::none : miss::conflict);
+  }
+  for (int port = 1; port <= 11; ++port) EXPECT_TRUE(b.find(from_port({}, port))) << port;
 }
 
 /// Waits until CLOCK_MONOTONIC says `when`.
@@ -473,7 +615,7 @@ TEST(xdp_program, a_conflict_refreshes_the_window) {
     spin_until(now_ns() + 40 * ms);
     packet_builder forged = p;
     forged.sequence = 100 + i;
-    b.run(forged.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}});
+    ASSERT_EQ(run_xdp(b.program(), forged.frame()).error, 0);
     EXPECT_EQ(b.find(p).miss, miss::conflict);
   }
 }
@@ -520,7 +662,8 @@ TEST(xdp_program, key_scope_peer_ignores_the_local_address) {
     other.destination =
         p.v6() ? *synfp::endpoint::parse("[2001:db8::9]:8080") : synfp::endpoint::v4(198, 51, 100, 9, 8080);
     other.sequence = 5;
-    b.run(other.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}}, "the same key");
+    b.run(other.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_STORED, 1}, {synfp::SYNFP_COUNT_CONFLICT, 1}},
+          "the same key");
   }
 }
 

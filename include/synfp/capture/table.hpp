@@ -246,6 +246,7 @@ class table {
  private:
   friend class scanner;
 
+  static constexpr int no_slot = -2;  // below every rank
   static constexpr int attempts = 4;
   /// Lookups in a row that found nothing while the probe did not run.
   static constexpr std::uint32_t silence = 8;
@@ -258,6 +259,25 @@ class table {
   table() = default;
 
   static setup_error refuse(std::string why) { return {errc::incompatible, 0, std::move(why)}; }
+
+  /// A slot of a key, as it was in one consistent snapshot.
+  struct candidate {
+    synfp_slot slot;
+    std::size_t place;  // the number of the slot in the table
+    int rank;
+  };
+
+  // How much a slot of the right key is worth: at most one of a key's slots has a rank above 0. The writer
+  // keeps it so, see bpf/table.bpf.h.
+  int rank(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
+    if (!fresh(slot, kernel_now)) return -1;
+    if ((slot.flags & SYNFP_VERIFIED) != 0) return 2;
+    return (slot.flags & (SYNFP_CONFLICT | SYNFP_UNCHECKED)) == 0 ? 1 : 0;
+  }
+  bool fresh(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
+    const auto age = static_cast<std::int64_t>(kernel_now - slot.time);
+    return age >= 0 && static_cast<std::uint64_t>(age) <= meta_.max_age_ns;
+  }
 
   /// `place`: the number of the record's slot in the table.
   miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer,
@@ -275,23 +295,30 @@ class table {
         pause();
         continue;
       }
-      synfp_slot slot;
-      bool found = false;
+      candidate found[2];  // the best so far, and one to look at
+      found[0].rank = no_slot;
+      std::size_t best = 0;
       for (std::size_t way = 0; way < SYNFP_WAYS; ++way) {
         if (detail::load_payload(bucket.tag[way]) != tag) continue;
-        copy(bucket.slot[way], slot);
-        if (!same_key(slot, key)) continue;  // another key of the same tag, or torn: the check below tells
-        found = true;
-        place = std::size_t{index} * SYNFP_WAYS + way;
-        break;
+        candidate& one = found[found[best].rank == no_slot ? best : 1 - best];
+        copy(bucket.slot[way], one.slot);
+        if (!same_key(one.slot, key))
+          continue;  // another key of the same tag, or torn: the check below tells
+        const int worth = rank(one.slot, kernel_now);
+        if (worth <= found[best].rank) continue;
+        one.rank = worth;
+        one.place = std::size_t{index} * SYNFP_WAYS + way;
+        best = static_cast<std::size_t>(&one - found);
       }
-      const miss absent = found ? miss::none : why_absent(bucket, kernel_now);
+      const bool any = found[best].rank != no_slot;
+      const miss absent = any ? miss::none : why_absent(bucket, kernel_now);
       const synfp_u32 lost = detail::load_payload(bucket.lost);
       detail::payload_fence();
       if (__atomic_load_n(&bucket.sequence, __ATOMIC_RELAXED) != sequence) continue;
-      if (!found) return absent == miss::not_captured ? watch_silence() : absent;
-      if (slot.lost != lost) return miss::busy;
-      return judge(slot, kernel_now, answer);
+      if (!any) return absent == miss::not_captured ? watch_silence() : absent;
+      if (found[best].slot.lost != lost) return miss::busy;
+      place = found[best].place;
+      return judge(found[best].slot, kernel_now, answer);
     }
     return miss::busy;
   }
@@ -351,21 +378,38 @@ class table {
   }
 
   miss judge(const synfp_slot& slot, std::uint64_t kernel_now, syn_lookup& found) const noexcept {
-    const auto age = static_cast<std::int64_t>(kernel_now - slot.time);
-    if (age < 0 || static_cast<std::uint64_t>(age) > meta_.max_age_ns) return miss::stale;
+    if (!fresh(slot, kernel_now)) return miss::stale;
     const bool verified = (slot.flags & SYNFP_VERIFIED) != 0;
-    if ((slot.flags & SYNFP_CONFLICT) != 0 && !verified) return miss::conflict;
+    if (!verified && (slot.flags & SYNFP_CONFLICT) != 0) return miss::conflict;
     if (!to_record(slot, found.record)) return miss::truncated;
+    if (!verified && (slot.flags & SYNFP_UNCHECKED) != 0) return miss::unchecked;
+    // Copies with other headers: of a listener the last one counts, unless the stack has answered several of
+    // them, with cookies. An interface does not know which one the stack took.
+    if ((verified || slot.hook != SYNFP_HOOK_REUSEPORT) && altered(slot, found->tcp())) return miss::conflict;
     found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
     found.proof = verified ? proof::verified : proof::tuple;
-    found.age_ns = static_cast<std::uint64_t>(age);
+    found.age_ns = kernel_now - slot.time;
     return miss::none;
+  }
+
+  /// Whether a copy of this SYN looked different. A timestamp may: every copy has its own.
+  static bool altered(const synfp_slot& slot, const tcp_view& tcp) noexcept {
+    if (slot.differs == 0) return false;
+    synfp_u32 timestamp = 0;
+    const auto options = tcp.option_bytes();
+    for (tcp_option_walk walk = tcp.options(); const auto o = walk.next();) {
+      if (o->kind != 8 || o->data.size() != 8) continue;
+      const auto at = static_cast<std::size_t>(o->data.data() - options.data());
+      if (at % 4 == 0) timestamp |= synfp_u32{1} << at / 4;
+    }
+    return (slot.differs & ~timestamp) != 0;
   }
 
   /// False if the slot does not hold whole headers.
   bool to_record(const synfp_slot& slot, syn_record& record) const noexcept {
     const unsigned tcp_length = (slot.tcp[12] >> 4) * 4U;
     const unsigned offset = slot.tcp_offset * 4U;
+    if (offset == 0) return false;
     const unsigned fixed = slot.ip[0] >> 4 == 4 ? 20 : 40;
     const unsigned kept = (slot.flags & SYNFP_TRUNCATED) != 0 ? fixed : offset;
     if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return false;
