@@ -56,7 +56,8 @@ class run_queue {
   static thread_local run_queue current_;
 };
 
-inline constinit thread_local run_queue run_queue::current_{};
+// Without braces: g++ 14 takes `{}` for a temporary of a type that a constant expression cannot destroy.
+inline constinit thread_local run_queue run_queue::current_;
 
 }  // namespace io::detail
 SYNFP_END_NAMESPACE
