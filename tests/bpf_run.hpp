@@ -41,7 +41,9 @@ inline run_result run_xdp(int program, const bytes& frame, int repeat = 1) {
 class raw_object {
  public:
   raw_object(const char* program, std::uint32_t buckets, std::uint64_t conflict_ns,
-             synfp::milliseconds hold = {0}) {
+             synfp::milliseconds hold = {0})
+      : raw_object(program, {.hook = synfp::hook::xdp, .buckets = buckets, .hold = hold}, conflict_ns) {}
+  raw_object(const char* program, const synfp::probe_config& wanted, std::uint64_t conflict_ns) {
     namespace object = synfp::detail::bpf_object;
     const libbpf_print_fn_t before = libbpf_set_print(nullptr);
     object_ = bpf_object__open_mem(object::words, object::size, nullptr);
@@ -51,10 +53,6 @@ class raw_object {
     bpf_object__for_each_program(p, object_) {
       bpf_program__set_autoload(p, std::strcmp(bpf_program__name(p), program) == 0);
     }
-    synfp::probe_config wanted;
-    wanted.hook = synfp::hook::xdp;
-    wanted.buckets = buckets;
-    wanted.hold = hold;
     synfp::synfp_meta meta = synfp::detail::describe(wanted);
     meta.cpus = static_cast<std::uint32_t>(libbpf_num_possible_cpus());
     meta.secret[0] = 0x0706050403020100;
@@ -62,9 +60,10 @@ class raw_object {
     meta.conflict_ns = conflict_ns;
     const synfp::synfp_config config = synfp::detail::configure(meta);
     bpf_map__set_initial_value(map(".rodata.synfp"), &config, sizeof config);
-    bpf_map__set_max_entries(map("synfp_table"), buckets);
+    bpf_map__set_max_entries(map("synfp_table"), wanted.buckets);
     bpf_map__set_max_entries(map("synfp_counts"), meta.cpus);
-    if (bpf_object__load(object_) != 0) throw std::runtime_error("load");
+    if (const int r = bpf_object__load(object_); r != 0)
+      throw std::runtime_error(std::string("load: ") + std::strerror(-r));
     const std::uint32_t zero = 0;
     if (bpf_map_update_elem(bpf_map__fd(map("synfp_about")), &zero, &meta, BPF_ANY) != 0)
       throw std::runtime_error("meta");

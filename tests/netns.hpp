@@ -4,18 +4,21 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <synfp/endpoint.hpp>
@@ -178,6 +181,17 @@ inline fd connected(const synfp::endpoint& to, const synfp::endpoint& from = {},
 inline void reset(fd s) {
   const linger now{1, 0};
   must(::setsockopt(s.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0, "SO_LINGER");
+}
+
+/// Leaves this thread exactly these capabilities.
+inline void keep_capabilities(std::initializer_list<int> wanted) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  for (const int cap : wanted) {
+    data[cap / 32].permitted |= 1U << (cap % 32);
+    data[cap / 32].effective |= 1U << (cap % 32);
+  }
+  must(::syscall(SYS_capset, &header, data) == 0, "capset");
 }
 
 /// What `run` returns in a child process; "died" if it did not return.

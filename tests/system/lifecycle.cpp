@@ -205,16 +205,6 @@ TEST(maps, are_frozen_for_root_too) {
   }
 }
 
-/// Leaves this thread exactly these capabilities.
-void keep_capabilities(std::initializer_list<int> wanted) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2]{};
-  for (const int cap : wanted) {
-    data[cap / 32].permitted |= 1U << (cap % 32);
-    data[cap / 32].effective |= 1U << (cap % 32);
-  }
-  must(::syscall(SYS_capset, &header, data) == 0, "capset");
-}
 constexpr int net_admin = CAP_NET_ADMIN, perfmon = 38, cap_bpf = 39;
 
 TEST(capabilities, reuseport_needs_bpf_alone_and_none_afterwards) {

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// What the kernel's verifier has to do before it lets a program in. It gives up at 1,000,000 instructions,
+// and how many it takes depends on the configuration, the compiler that built the object and the kernel:
+// small changes of the source have multiplied it.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <string>
+
+#include "../bpf_run.hpp"
+#include "../netns.hpp"
+
+namespace {
+
+using namespace synfp_test;
+using synfp::families;
+using synfp::hook;
+using synfp::key_scope;
+using synfp::probe_config;
+
+/// A quarter of what the kernel takes: the rest is for the compilers and kernels to come.
+constexpr std::uint32_t budget = 250'000;
+
+std::string name_of(const probe_config& c) {
+  return std::string(c.hook == hook::xdp ? "xdp" : "reuseport") +
+         (c.families == families::ipv4   ? " ipv4"
+          : c.families == families::ipv6 ? " ipv6"
+                                         : " both") +
+         (c.key_scope == key_scope::flow ? " flow" : " peer") + ' ' + std::to_string(c.buckets) +
+         (c.buckets == 1 ? " bucket, " : " buckets, ") + std::to_string(c.port_count()) + " ports";
+}
+
+/// How many instructions the verifier looked at when it was loaded.
+std::uint32_t verified(const probe_config& c) {
+  const raw_object object(c.hook == hook::xdp ? "synfp_xdp" : "synfp_reuseport", c, c.conflict_window.ns());
+  bpf_prog_info info{};
+  __u32 length = sizeof info;
+  must(bpf_obj_get_info_by_fd(object.program(), &info, &length) == 0, "BPF_OBJ_GET_INFO_BY_FD");
+  return info.verified_insns;
+}
+
+/// Loads the programs of these families with every scope, with one bucket and with many, with and without
+/// ports. What was not good, a line each.
+std::string excesses(hook where, std::initializer_list<families> wanted) {
+  std::string text;
+  probe_config c{.hook = where};
+  for (const families f : wanted) {
+    c.families = f;
+    for (const key_scope scope : {key_scope::flow, key_scope::peer}) {
+      c.key_scope = scope;
+      for (const std::uint32_t buckets : {1U, 4096U}) {
+        c.buckets = buckets;
+        for (const std::uint16_t port : {std::uint16_t{0}, std::uint16_t{80}}) {
+          c.ports.fill(port);  // none, and as many as there can be
+          try {
+            const std::uint32_t n = verified(c);
+            if (n == 0 || n > budget) text += name_of(c) + ": " + std::to_string(n) + " instructions\n";
+          } catch (const std::exception& e) {
+            text += name_of(c) + ": " + e.what() + '\n';
+          }
+        }
+      }
+    }
+  }
+  return text;
+}
+
+std::string excesses_with_cap_bpf_alone(std::initializer_list<families> wanted) {
+  return in_child([&] {
+    keep_capabilities({CAP_BPF});
+    return excesses(hook::reuseport, wanted);
+  });
+}
+
+TEST(verifier, both_families_within_the_budget) {
+  EXPECT_EQ(excesses(hook::xdp, {families::both}), "");
+  EXPECT_EQ(excesses(hook::reuseport, {families::both}), "");
+}
+
+TEST(verifier, one_family_within_the_budget) {
+  EXPECT_EQ(excesses(hook::xdp, {families::ipv4, families::ipv6}), "");
+  EXPECT_EQ(excesses(hook::reuseport, {families::ipv4, families::ipv6}), "");
+}
+
+// Without CAP_PERFMON the verifier also follows what the CPU may do in speculation.
+TEST(verifier, both_families_within_the_budget_without_cap_perfmon) {
+  EXPECT_EQ(excesses_with_cap_bpf_alone({families::both}), "");
+}
+
+TEST(verifier, one_family_within_the_budget_without_cap_perfmon) {
+  EXPECT_EQ(excesses_with_cap_bpf_alone({families::ipv4, families::ipv6}), "");
+}
+
+}  // namespace
