@@ -5,11 +5,17 @@
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/if_link.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <cstddef>
+#include <iterator>
 #include <memory>
 #include <synfp/capture/probe.hpp>
 
@@ -260,6 +266,74 @@ TEST(capabilities, that_are_missing_are_named) {
   EXPECT_THAT(refusal_with<watching>(ns, {cap_bpf, perfmon}), HasSubstr("missing cap_net_admin;"));
   EXPECT_THAT(refusal_with<watching>(ns, {cap_bpf, net_admin}), HasSubstr("missing cap_perfmon;"));
   EXPECT_THAT(refusal_with<watching>(ns, {net_admin, perfmon}), HasSubstr("missing cap_bpf;"));
+}
+
+/// The message of open(), or "opened". In a child process that called `before` first.
+template <probe_config C, class F>
+std::string open_after(F&& before) {
+  return in_child([&] {
+    before();
+    const auto opened = probe<C>::open({.interface = C.hook == hook::xdp ? "lo" : ""});
+    return opened ? std::string("opened") : opened.error().message;
+  });
+}
+
+TEST(user_namespace, is_named_with_every_capability_and_with_none) {
+  const net_namespace ns;
+  ns.inside([] {
+    const auto become_root_of_one = [] { must(::unshare(CLONE_NEWUSER) == 0, "unshare(CLONE_NEWUSER)"); };
+    const auto become_nobody_in_one = [&] {
+      become_root_of_one();
+      keep_capabilities({});
+    };
+    EXPECT_THAT(open_after<listening>(become_root_of_one), HasSubstr("in a user namespace"));
+    EXPECT_THAT(open_after<watching>(become_root_of_one), HasSubstr("in a user namespace"));
+    EXPECT_THAT(open_after<listening>(become_nobody_in_one), HasSubstr("in a user namespace"));
+    EXPECT_EQ(open_after<listening>([] {}), "opened");
+  });
+}
+
+TEST(seccomp, filter_that_forbids_bpf_is_named) {
+  const auto forbid_bpf = [] {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{static_cast<unsigned short>(std::size(code)), code};
+    must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "PR_SET_SECCOMP");
+  };
+  EXPECT_THAT(open_after<listening>(forbid_bpf), HasSubstr("seccomp filter"));
+}
+
+/// What open() says with `spare` descriptors left.
+template <probe_config C>
+std::string open_with(unsigned spare) {
+  return open_after<C>([&] {
+    int next = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+    must(next >= 0, "F_DUPFD");
+    ::close(next);
+    rlimit limit{};
+    must(::getrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
+    limit.rlim_cur = static_cast<rlim_t>(next) + spare;
+    must(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
+  });
+}
+
+TEST(descriptors, that_run_out_are_named_wherever_they_do) {
+  const net_namespace ns;
+  ns.inside([] {
+    for (const bool xdp : {false, true}) {
+      unsigned refused = 0;
+      for (std::string answer; answer != "opened"; ++refused) {
+        ASSERT_LT(refused, 40U);
+        answer = xdp ? open_with<watching>(refused) : open_with<listening>(refused);
+        EXPECT_THAT(answer, testing::AnyOf("opened", HasSubstr("no file descriptor left")));
+      }
+      EXPECT_GT(refused, 4U) << "there are three maps and a program";
+    }
+  });
 }
 
 TEST(sharing, a_nobody_with_the_fds_reads) {

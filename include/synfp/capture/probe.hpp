@@ -7,9 +7,12 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if_link.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -103,6 +106,34 @@ inline std::string missing_capabilities(std::initializer_list<int> wanted) {
   return missing;
 }
 
+/// Whether this process is in a user namespace of its own. Its capabilities count there, but not for bpf().
+inline bool in_user_namespace() noexcept {
+  constexpr ino_t initial = 0xeffffffd;  // on every Linux, see USER_NS_INIT_INO in linux/nsfs.h
+  struct stat own {};
+  return ::stat("/proc/self/ns/user", &own) == 0 && own.st_ino != initial;
+}
+
+/// Whether fewer file descriptors are left than opening a probe takes. libbpf needs some to ask the kernel
+/// what it can do, and takes it for a kernel that cannot if there are none; so this is asked afterwards, with
+/// the object closed.
+inline bool few_descriptors_left() noexcept {
+  owned_fd taken[16];
+  for (owned_fd& one : taken) {
+    one = owned_fd(::open("/", O_PATH | O_CLOEXEC));
+    if (one.get() < 0) return errno == EMFILE || errno == ENFILE;
+  }
+  return false;
+}
+
+/// Of a call that failed with `number`: why, in brackets, and what to do, which is `otherwise` unless
+/// descriptors ran out.
+inline std::string why(int number, const std::string& otherwise) {
+  std::string text = std::string(" (") + std::strerror(number) + "); ";
+  if (number == EMFILE) return text + "no file descriptor left; raise the limit (ulimit -n, LimitNOFILE=)";
+  if (number == ENFILE) return text + "no file descriptor left on this machine; raise the sysctl fs.file-max";
+  return text + otherwise;
+}
+
 /// The last line of a verifier log that says something.
 inline std::string log_reason(const std::vector<char>& log) {
   std::string_view text(log.data());
@@ -116,29 +147,45 @@ inline std::string log_reason(const std::vector<char>& log) {
   return std::string(reason.substr(0, 200));
 }
 
-inline setup_error load_failure(hook where, int number, const std::vector<char>& log) {
+/// Why bpf() does not permit what this process asks, and what to do; empty if it was not EPERM or EACCES for
+/// want of permission.
+inline std::string not_permitted(hook where, int number) {
   const bool xdp = where == hook::xdp;
+  if (number != EPERM && number != EACCES) return {};
+  if (in_user_namespace())
+    return "this process is in a user namespace (unshare -U, a rootless container), where no capability lets "
+           "it load BPF programs; run it outside, share a probe that another process opened, or use "
+           "saved_syn";
   const std::string missing =
       xdp ? missing_capabilities({CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON}) : missing_capabilities({CAP_BPF});
-  std::string text = "cannot load the BPF probe: ";
-  if ((number == EPERM || number == EACCES) && !missing.empty()) {
-    text += "missing " + missing + "; run as root, or give the program the capability: setcap " +
-            (xdp ? "cap_bpf,cap_net_admin,cap_perfmon" : "cap_bpf,cap_perfmon") + "+ep PROGRAM";
-  } else if (number == EPERM) {
-    text +=
-        "the kernel refuses bpf() although the capabilities are there; a seccomp filter (container) or "
-        "lockdown "
-        "forbids it: allow the bpf system call";
-  } else if (number == EMFILE || number == ENFILE) {
-    text += "too many open files; raise the limit: ulimit -n";
+  if (!missing.empty() && ::geteuid() == 0)
+    return "missing " + missing +
+           "; a container or service took it from root: give it back (docker run "
+           "--cap-add, systemd: CapabilityBoundingSet=)";
+  if (!missing.empty())
+    return "missing " + missing + "; run as root, or give the program the capability: setcap " +
+           (xdp ? "cap_bpf,cap_net_admin,cap_perfmon" : "cap_bpf,cap_perfmon") + "+ep PROGRAM";
+  if (number == EACCES) return {};  // the verifier refuses the program
+  if (::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER)
+    return "the capabilities are there, but a seccomp filter (of a container or service) refuses bpf(); "
+           "allow "
+           "this system call";
+  return "the capabilities are there, but a security module or lockdown refuses bpf(); see the kernel's log";
+}
+
+inline setup_error load_failure(hook where, int number, const std::vector<char>& log) {
+  if (number != EPERM && number != EACCES && number != ENFILE && few_descriptors_left()) number = EMFILE;
+  std::string text = "cannot load the BPF probe";
+  if (const std::string refused = not_permitted(where, number); !refused.empty()) {
+    text += ": " + refused;
   } else if (number == ENOMEM) {
-    text += "out of memory; use fewer buckets, or raise the memory limit of this cgroup";
+    text += ": out of memory; use fewer buckets, or raise the memory limit of this cgroup";
   } else if (number == ENOSYS) {
-    text += "this kernel has no bpf(); it needs Linux 6.1 or newer with CONFIG_BPF_SYSCALL";
+    text += ": this kernel has no bpf(); it needs Linux 6.1 or newer with CONFIG_BPF_SYSCALL";
   } else {
-    text += std::string(std::strerror(number)) + "; it needs Linux 6.1 or newer";
     const std::string reason = log_reason(log);
-    if (!reason.empty()) text += "; the verifier says: " + reason;
+    text +=
+        why(number, "it needs Linux 6.1 or newer" + (reason.empty() ? "" : "; the verifier says: " + reason));
   }
   return {number == ENOSYS ? errc::unsupported : errc::system, number, std::move(text)};
 }
@@ -146,6 +193,10 @@ inline setup_error load_failure(hook where, int number, const std::vector<char>&
 /// Attaches to an interface that carries no other XDP program: native if the driver can, else generic.
 inline setup_result<owned_fd> attach_xdp(int program, const std::string& interface) {
   const unsigned index = ::if_nametoindex(interface.c_str());
+  if (index == 0 && (errno == EMFILE || errno == ENFILE)) {
+    const int number = errno;
+    return setup_error{errc::system, number, "cannot look for interface " + interface + why(number, {})};
+  }
   if (index == 0)
     return setup_error{errc::invalid, errno,
                        "there is no interface '" + interface + "'; see 'ip link' for their names"};
@@ -178,11 +229,11 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
     if (number == EBUSY || number == EEXIST || number == EPERM) break;
   }
   return setup_error{errc::system, number,
-                     "cannot attach to interface " + interface + " (" + std::strerror(number) +
-                         (number == EBUSY || number == EEXIST
-                              ? "); another XDP program took it meanwhile, or its bridge or "
-                                "bond carries one: use hook::reuseport"
-                              : "); it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+                     "cannot attach to interface " + interface +
+                         why(number, number == EBUSY || number == EEXIST
+                                         ? "another XDP program took it meanwhile, or its bridge or bond "
+                                           "carries one: use hook::reuseport"
+                                         : "it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
 }
 
 }  // namespace detail
@@ -215,7 +266,8 @@ class probe {
 
     const detail::silence_libbpf quiet;
     const int cpus = libbpf_num_possible_cpus();
-    if (cpus <= 0) return setup_error{errc::system, -cpus, "cannot count the CPUs; mount /sys"};
+    if (cpus <= 0)
+      return setup_error{errc::system, -cpus, "cannot count the CPUs" + detail::why(-cpus, "mount /sys")};
     synfp_meta meta = synfp::detail::describe(C, options.ports);
     meta.cpus = static_cast<synfp_u32>(cpus);
     if (::getrandom(meta.secret, sizeof meta.secret, 0) != static_cast<ssize_t>(sizeof meta.secret))
@@ -227,8 +279,11 @@ class probe {
     open_options.object_name = "synfp";
     probe p{unopened{}};
     p.object_.reset(bpf_object__open_mem(object::words, object::size, &open_options));
-    if (!p.object_)
-      return setup_error{errc::system, errno, "cannot open the embedded BPF object; build synfp again"};
+    if (!p.object_) {
+      const int number = errno;
+      return setup_error{errc::system, number,
+                         "cannot open the embedded BPF object" + detail::why(number, "build synfp again")};
+    }
     bpf_object* o = p.object_.get();
 
     std::vector<char> log(1 << 16);
@@ -253,7 +308,10 @@ class probe {
       return setup_error{errc::incompatible, 0,
                          "the embedded BPF object does not fit this header; build synfp again"};
 
-    if (const int r = bpf_object__load(o); r != 0) return detail::load_failure(C.hook, -r, log);
+    if (const int r = bpf_object__load(o); r != 0) {
+      p.object_.reset();
+      return detail::load_failure(C.hook, -r, log);
+    }
     p.fds_ = {{bpf_map__fd(table_map), bpf_map__fd(about_map), bpf_map__fd(counts_map)},
               bpf_program__fd(wanted)};
 
@@ -306,9 +364,12 @@ class probe {
     p.fds_.maps = fds.maps;
     if (fds.program >= 0) {
       p.shared_program_ = detail::owned_fd(::fcntl(fds.program, F_DUPFD_CLOEXEC, 0));
-      if (p.shared_program_.get() < 0)
-        return setup_error{errc::invalid, errno,
-                           "the program's fd is not open; pass the fds of a running probe"};
+      if (p.shared_program_.get() < 0) {
+        const int number = errno;
+        return setup_error{
+            number == EBADF ? errc::invalid : errc::system, number,
+            "cannot use the program's fd" + detail::why(number, "pass the fds of a running probe")};
+      }
       p.fds_.program = p.shared_program_.get();
     }
     return p;

@@ -91,14 +91,18 @@ class mapping {
 
 /// What this process adds to CLOCK_MONOTONIC of the initial time namespace, ns (time_namespaces(7)).
 /// The file speaks of the namespace of children to come; after unshare() and before fork() that is not ours.
-inline std::int64_t time_namespace_offset() noexcept {
+/// Nothing, and errno, if no file descriptor is left to look: a wrong offset would make a wrong age.
+inline std::optional<std::int64_t> time_namespace_offset() noexcept {
   struct stat own {};
   struct stat children {};
   if (::stat("/proc/self/ns/time", &own) == 0 && ::stat("/proc/self/ns/time_for_children", &children) == 0 &&
       own.st_ino != children.st_ino)
     return 0;
   const int fd = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;  // the kernel has no time namespaces
+  if (fd < 0) {
+    if (errno == EMFILE || errno == ENFILE) return std::nullopt;
+    return 0;  // the kernel has no time namespaces
+  }
   char text[256];
   const ssize_t n = ::read(fd, text, sizeof text - 1);
   ::close(fd);
@@ -165,7 +169,13 @@ class table {
     t.counts_map_ = *std::move(counts);
     t.buckets_ = static_cast<const synfp_bucket*>(t.buckets_map_.data());
     t.counts_ = static_cast<const synfp_counters*>(t.counts_map_.data());
-    t.clock_offset_ = detail::time_namespace_offset();
+    const std::optional<std::int64_t> offset = detail::time_namespace_offset();
+    if (!offset)
+      return setup_error{
+          errc::system, errno,
+          "no file descriptor left to read this process's clock offset; raise the limit (ulimit "
+          "-n, LimitNOFILE=)"};
+    t.clock_offset_ = *offset;
     t.watch_ = std::make_unique<watch>();
     t.given_ = std::make_unique<marks[]>(t.meta_.buckets);
     return t;
