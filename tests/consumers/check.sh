@@ -57,6 +57,21 @@ case $consumer in
   pkg_config) consume_pkg_config synfp ;;
   pkg_config_probe) consume_pkg_config synfp-probe -DCONSUMER_USES_PROBE ;;
   add_subdirectory) consume_cmake add_subdirectory "-DSYNFP_SOURCE=$prefix" ;;
+  readme)
+    # Its block of commands that install, with what tools/install-packages brings: no make.
+    unset CMAKE_GENERATOR
+    mkdir -p "$build/bin"
+    for make in make gmake; do
+      printf '#!/bin/sh\necho "there is no make" >&2\nexit 127\n' >"$build/bin/$make"
+      chmod +x "$build/bin/$make"
+    done
+    commands=$(awk '/^```/ { if (block ~ /cmake --install/) printf "%s", block; block = ""; next } { block = block $0 "\n" }' \
+      "$prefix/README.md")
+    [[ -n $commands ]] || fail "README.md has no block with cmake --install"
+    commands=${commands//build\/install/$build/tree}
+    (cd "$prefix" && PATH=$build/bin:$PATH bash -euc "${commands//PREFIX/$build/prefix}")
+    [[ -f $build/prefix/include/synfp-probe/synfp/detail/bpf_object.hpp ]] || fail "nothing was installed"
+    ;;
   missing_liburing)
     export PKG_CONFIG_LIBDIR=$build/empty
     expect_missing 'synfp needs liburing >= 2.3, which pkg-config does not find (Debian: liburing-dev).'
