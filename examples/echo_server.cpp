@@ -22,6 +22,7 @@
 #include <synfp/http/serve.hpp>
 #include <synfp/json.hpp>
 #include <synfp/net/server.hpp>
+#include <synfp/privilege.hpp>
 
 #ifdef SYNFP_JA4T  // not free for every use, see the header
 #include <synfp/fingerprint/ja4t.hpp>
@@ -137,6 +138,7 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
   options.threads = s.threads;
   auto server = net::server::open(addresses, source, options);
   if (!server) return fail(server.error());
+  if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
 
   const http::routes routes{
       http::get<"/">([&who](const http::request& request) { return describe(request, who); })};
@@ -244,7 +246,7 @@ int main(int argc, char** argv) {
   app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
   app.footer(
       R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
-at once. Exit status: 0; 2 if it could not start.)");
+at once. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });

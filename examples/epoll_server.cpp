@@ -17,6 +17,7 @@
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
+#include <synfp/privilege.hpp>
 
 namespace {
 
@@ -69,6 +70,7 @@ int main(int argc, char** argv) {
                             std::strerror(errno)));
   if (auto ready = source.prepare(listener, true); !ready) return fail(ready.error().message);
   if (::listen(listener, 4096) != 0) return fail(fmt::format("cannot listen: {}", std::strerror(errno)));
+  if (auto dropped = drop_privileges(); !dropped) return fail(dropped.error().message);
 
   sigset_t signals;
   sigemptyset(&signals);

@@ -22,6 +22,7 @@
 #include <synfp/http/serve.hpp>            // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
+#include <synfp/privilege.hpp>             // IWYU pragma: export
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export
 #include <synfp/syn_record.hpp>            // IWYU pragma: export

@@ -42,6 +42,8 @@ class Server:
             raise RuntimeError(f"did not start: {self.process.stderr.read()}")
 
     def stop(self, number=signal.SIGTERM):
+        if self.process.stdout.closed:
+            return self.process.returncode
         if self.process.poll() is None:
             self.process.send_signal(number)
         self.process.wait(timeout=20)
@@ -211,15 +213,17 @@ class OverLoopback(unittest.TestCase):
         if not knob.exists():
             self.skipTest("kernel lacks kernel.io_uring_disabled (6.6)")
         before = knob.read_text()
-        try:
-            knob.write_text("2")
-            done = subprocess.run(self.space.command(ECHO, "--listen", f"127.0.0.1:{PORT}"), capture_output=True,
-                                  text=True, timeout=20)
-        finally:
-            knob.write_text(before)
-        self.assertEqual(done.returncode, 2)
-        self.assertEqual(done.stdout, "")
-        self.assertIn("io_uring_disabled", done.stderr)
+        for value in ("1", "2"):  # 1: for CAP_SYS_ADMIN, which is given up before, or a group
+            try:
+                knob.write_text(value)
+                done = subprocess.run(self.space.command(ECHO, "--listen", f"127.0.0.1:{PORT}"), capture_output=True,
+                                      text=True, timeout=20)
+            finally:
+                knob.write_text(before)
+            self.assertEqual(done.returncode, 2)
+            self.assertEqual(done.stdout, "")
+            self.assertIn(f"io_uring_disabled={value}", done.stderr)
+            self.assertIn("kernel.io_uring_group", done.stderr)
 
     def test_kill_leaves_nothing_attached(self):
         server = Server("--listen", f"127.0.0.1:{PORT}", "--capture", "xdp", "--interface", "lo", inside=self.space)
@@ -228,6 +232,27 @@ class OverLoopback(unittest.TestCase):
         deadline = time.monotonic() + 10
         while "xdp" in self.space.run("ip link show lo"):
             self.assertLess(time.monotonic(), deadline, "the program is still attached")
+
+    def test_privileges_are_gone_when_it_serves(self):
+        """Of every thread, those of the kernel's ring included."""
+        for options in (["--capture", "auto"], ["--capture", "xdp", "--interface", "lo"], ["--capture", "saved-syn"]):
+            with self.subTest(options=options), Server("--listen", f"[::]:{PORT}", "--threads", "2", *options,
+                                                       inside=self.space) as server, self.space:
+                socks = [socket.create_connection(("127.0.0.1", PORT), timeout=10) for _ in range(20)]
+                for sock in socks:
+                    self.assertEqual(exchange(sock)[0], 200)
+                tasks = list(pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/status"))
+                self.assertGreaterEqual(len(tasks), 3)
+                for status in tasks:
+                    found = dict(re.findall(r"^(Cap\w+|NoNewPrivs):\s+(\w+)$", status.read_text(), re.M))
+                    self.assertEqual(found, {**{f"Cap{kind}": "0" * 16 for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")},
+                                             "NoNewPrivs": "1"})
+                for sock in socks:
+                    sock.close()
+                if "xdp" in options:
+                    self.assertIn("xdp", self.space.run("ip link show lo"))
+                self.assertEqual(server.stop(), 0)
+                self.assertNotIn("xdp", self.space.run("ip link show lo"))  # an exit needs none
 
     def test_stop_finishes_what_is_in_flight(self):
         server = Server("--listen", f"127.0.0.1:{PORT}", inside=self.space)

@@ -24,6 +24,7 @@
 
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/scan.hpp>
+#include <synfp/privilege.hpp>
 
 #include "command.hpp"
 #include "output.hpp"
@@ -136,6 +137,7 @@ int follow(const settings& s, const waiter& signals, const capture::table& table
   output out(STDOUT_FILENO, s.shown, s.asked);
   out.wait_before_writes([&signals] { signals.wait_for_room(); });
   out.flush();
+  if (const auto dropped = drop_privileges(); !dropped) throw failure(dropped.error().message);
   const counters before = start == capture::scanner::from::beginning ? counters{} : table.counters();
   capture::scanner scanner(table, start);
   calendar day;
