@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <synfp/capture/probe.hpp>
+#include <synfp/privilege.hpp>
 #include <thread>
 
 #include "../netns.hpp"
@@ -276,6 +277,65 @@ TEST(pins, a_place_that_will_not_do_is_named) {
   EXPECT_THAT(refusal(owner.pin(fs.at + "/none/x")), HasSubstr("make it first"));
   EXPECT_THAT(refusal(owner.pin("")), HasSubstr("cannot pin to ''"));
   EXPECT_THAT(refusal(table::open("/tmp")), HasSubstr("not on a bpffs"));
+}
+
+/// Whoever owns the directory above renames as fast as it can while pins are made in it: nothing outside of
+/// it is touched.
+TEST(pins, in_a_directory_of_a_user_lead_nowhere_else) {
+  const bpf_filesystem fs;
+  const std::string above = fs.at + "/user";
+  const std::string victim = fs.at + "/victim";
+  ASSERT_EQ(::mkdir(above.c_str(), 0755), 0);
+  ASSERT_EQ(::chown(above.c_str(), 1234, 1234), 0);
+  ASSERT_EQ(::mkdir(victim.c_str(), 0700), 0);
+  const pid_t attacker = ::fork();
+  ASSERT_GE(attacker, 0);
+  if (attacker == 0) {
+    must(::setresgid(1234, 1234, 1234) == 0 && ::setresuid(1234, 1234, 1234) == 0, "setresuid");
+    const std::string link = above + "/link";
+    const std::string made = above + "/probe~new";
+    for (int i = 0;; ++i) {
+      (void)!::symlink(victim.c_str(), link.c_str());
+      if (::renameat2(AT_FDCWD, link.c_str(), AT_FDCWD, made.c_str(), RENAME_EXCHANGE) != 0) continue;
+      ::usleep(100);
+      ::unlink(made.c_str());
+      ::rename(link.c_str(), (above + "/taken" + std::to_string(i)).c_str());
+    }
+  }
+  const probe<listening> owner;
+  for (int i = 0; i < 5000 && mode_of(victim) == "700 0"; ++i)
+    (void)owner.pin(above + "/probe", {.group = readers, .attach = true});
+  ::kill(attacker, SIGKILL);
+  ::waitpid(attacker, nullptr, 0);
+  EXPECT_EQ(mode_of(victim), "700 0");
+  EXPECT_TRUE(std::filesystem::is_empty(victim));
+}
+
+/// As a server that has given up its privileges ends.
+TEST(pins, go_by_the_rights_of_their_owner) {
+  const bpf_filesystem fs;
+  const probe<listening> owner;
+  const auto pin_drop_and_end = [&](const std::string& path) {
+    return in_child([&] {
+      {
+        const auto pins = owner.pin(path, {.group = readers});
+        if (!pins) return pins.error().message;
+        if (const auto dropped = synfp::drop_privileges(); !dropped) return dropped.error().message;
+      }
+      return std::string("ended");
+    });
+  };
+  EXPECT_EQ(pin_drop_and_end(fs.path()), "ended");
+  EXPECT_EQ(fs.entries(), 0);
+
+  // Root's rights do not reach into a user's directory: what is left is empty, and the next one takes it.
+  const std::string above = fs.at + "/user";
+  ASSERT_EQ(::mkdir(above.c_str(), 0700), 0);
+  ASSERT_EQ(::chown(above.c_str(), 1234, 1234), 0);
+  EXPECT_EQ(pin_drop_and_end(above + "/probe"), "ended");
+  EXPECT_TRUE(std::filesystem::is_empty(above + "/probe"));
+  EXPECT_EQ(refusal(owner.pin(above + "/probe")), "pinned");
+  EXPECT_TRUE(std::filesystem::is_empty(above));
 }
 
 TEST(pins, a_reader_never_sees_half_of_them) {

@@ -3,14 +3,14 @@
 #pragma once
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>   // renameat2
-#include <cstdlib>  // realpath
+#include <cstdio>  // renameat2
 #include <cstring>
 #include <iterator>
 #include <optional>
@@ -40,6 +40,9 @@ struct pin_options {
 /// as this object; its owner keeps the directory locked (flock). A process that is killed leaves them behind,
 /// with records that nobody refreshes: readers refuse those by their age, and the next probe that pins there
 /// replaces them.
+///
+/// The directory above may be another user's, who then decides what readers find there. This process is not
+/// led elsewhere by what that user renames or links meanwhile: it uses descriptors.
 class [[nodiscard]] pinned {
  public:
   /// Publishes the pins all at once, or nothing. `directory`: below a bpffs; its parent exists, its name has
@@ -47,34 +50,45 @@ class [[nodiscard]] pinned {
   /// refused if a running process keeps it or it holds anything else. `program`: -1 for none.
   static setup_result<pinned> make(const std::string& directory, const table_fds& maps, int program,
                                    const pin_options& options = {}) {
-    auto place = absolute(directory);
-    if (!place) return std::move(place).error();
-    const std::string unpublished = *place + "~new";
     pinned p;
-    if (auto made = p.make_directory(unpublished, *place); !made) return std::move(made).error();
+    p.directory_ = directory;
+    if (auto found = p.open_parent(); !found) return std::move(found).error();
+    const std::string name = std::exchange(p.name_, p.name_ + "~new");
+    if (auto made = p.make_directory(); !made) return std::move(made).error();
     const int fds[] = {maps.table, maps.about, maps.counts, program};
     for (std::size_t i = 0; i < std::size(fds); ++i) {
       if (i == 3 && program < 0) continue;
-      const std::string path = p.path_ + '/' + detail::pin_names[i];
-      if (detail::bpf_path(BPF_OBJ_PIN, path, fds[i]) != 0) return failure("pin to", *place, errno);
-      if (auto given = give(path, options, 0600, i != 3 || options.attach ? 0660 : 0600); !given)
-        return std::move(given).error();
+      const char* const pin = detail::pin_names[i];
+      if (detail::bpf_path(BPF_OBJ_PIN, detail::path_in(p.pins_, pin), fds[i]) != 0)
+        return p.failure("pin to", errno);
+      const mode_t mode = options.group && (i != 3 || options.attach) ? 0660 : 0600;
+      if (options.group &&
+          ::fchownat(p.pins_.get(), pin, unchanged, *options.group, AT_SYMLINK_NOFOLLOW) != 0)
+        return group_failure(*options.group, errno);
+      if (::fchmodat(p.pins_.get(), pin, mode, AT_SYMLINK_NOFOLLOW) != 0)
+        return p.failure("set the modes in", errno);
     }
-    if (auto given = give(p.path_, options, 0700, 0710); !given) return std::move(given).error();
-    if (auto published = p.publish(*place); !published) return std::move(published).error();
+    if (options.group && ::fchown(p.pins_.get(), unchanged, *options.group) != 0)
+      return group_failure(*options.group, errno);
+    if (::fchmod(p.pins_.get(), options.group ? 0710 : 0700) != 0) return p.failure("set the mode of", errno);
+    if (auto published = p.publish(name); !published) return std::move(published).error();
     return p;
   }
 
   pinned(pinned&&) = default;
   pinned& operator=(pinned&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(lock_, other.lock_);
+    std::swap(directory_, other.directory_);
+    std::swap(name_, other.name_);
+    std::swap(parent_, other.parent_);
+    std::swap(pins_, other.pins_);
     std::swap(replaced_, other.replaced_);
     return *this;
   }
-  /// Removes the pins, unless someone else has put others into their place.
+  /// Removes the pins, unless someone else has put others into their place. The rights of their owner are
+  /// enough; where they do not reach into the directory above, an empty directory stays, which the next
+  /// probe takes.
   ~pinned() {
-    if (lock_.get() >= 0 && is_at(lock_, path_)) remove_pins(path_);
+    if (pins_.get() >= 0) remove(pins_, name_);
   }
 
   /// The pins of a process that is gone were in this place.
@@ -83,99 +97,108 @@ class [[nodiscard]] pinned {
  private:
   pinned() = default;
 
-  static setup_error failure(const char* what, const std::string& directory, int number) {
-    std::string text = std::string("cannot ") + what + ' ' + directory + " (" + std::strerror(number) + "); ";
+  static constexpr uid_t unchanged = static_cast<uid_t>(-1);
+
+  setup_error failure(const char* what, int number) const {
+    std::string text =
+        std::string("cannot ") + what + ' ' + directory_ + " (" + std::strerror(number) + "); ";
     switch (number) {
       case EACCES:
       case EPERM: text += "choose a directory whose parent this user may write to, or run as root"; break;
       case EINVAL:  // what the kernel says of an fd that is not open
       case EBADF: text += "the probe's owner pins it, not a process that shares it"; break;
+      case ENOENT: text += "mount /proc, and let nobody else change the directory above meanwhile"; break;
       case ENOSPC:
       case ENOMEM: text += "out of memory"; break;
       default: text += "see bpf(2), BPF_OBJ_PIN"; break;
     }
     return {errc::system, number, std::move(text)};
   }
-  static setup_error in_the_way(const std::string& directory, const char* why) {
-    return {errc::system, EEXIST, "cannot pin to " + directory + ": " + why};
+  static setup_error group_failure(gid_t group, int number) {
+    return {errc::system, number,
+            "cannot give the pins to group " + std::to_string(group) + " (" + std::strerror(number) +
+                "); run as root, or name a group this user is in"};
   }
-  static constexpr const char* another_is_pinning = "another process is doing so right now; try again";
+  setup_error in_the_way(const char* why) const {
+    return {errc::system, EEXIST, "cannot pin to " + directory_ + ": " + why};
+  }
 
-  /// The directory behind the links of its parent, for it must be found again after a chdir().
-  static setup_result<std::string> absolute(std::string directory) {
-    while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-    const std::size_t slash = directory.rfind('/');
-    const std::string name = slash == std::string::npos ? directory : directory.substr(slash + 1);
-    const std::string above = slash == std::string::npos ? "." : directory.substr(0, slash + 1);
-    if (name.empty() || name.find('.') != std::string::npos)
+  /// Splits directory_ into parent_ and name_.
+  setup_result<void> open_parent() {
+    std::string path = directory_;
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const std::size_t slash = path.rfind('/');
+    name_ = slash == std::string::npos ? path : path.substr(slash + 1);
+    const std::string above = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    if (name_.empty() || name_.find('.') != std::string::npos)
       return setup_error{
           errc::invalid, 0,
-          "cannot pin to '" + directory + "': the name must not have a dot, bpffs reserves them"};
-    char* const real = ::realpath(above.c_str(), nullptr);
-    if (real == nullptr)
+          "cannot pin to '" + directory_ + "': the name must not have a dot, bpffs reserves them"};
+    parent_ = detail::owned_fd(::open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (parent_.get() < 0)
       return setup_error{errc::system, errno,
-                         "cannot pin to " + directory + ": no way to " + above + " (" + std::strerror(errno) +
+                         "cannot pin to " + directory_ + ": no way to " + above + " (" +
+                             std::strerror(errno) +
                              "); make it first, on a bpffs: mount -t bpf bpf /sys/fs/bpf"};
-    std::string place(real);
-    std::free(real);
-    if (!detail::on_bpffs(place))
+    if (!detail::on_bpffs(parent_))
       return setup_error{errc::invalid, 0,
-                         "cannot pin to " + directory + ": " + place +
+                         "cannot pin to " + directory_ + ": " + above +
                              " is not on a bpffs; mount one (mount -t bpf bpf /sys/fs/bpf) and name a "
                              "directory in it, for instance /sys/fs/bpf/synfp"};
-    return place + '/' + name;
-  }
-
-  static bool is_at(const detail::owned_fd& opened, const std::string& path) noexcept {
-    struct stat one {};
-    struct stat other {};
-    return ::fstat(opened.get(), &one) == 0 && ::stat(path.c_str(), &other) == 0 &&
-           detail::same_file(one, other);
-  }
-
-  /// The lock of whoever pins there; no fd if it is taken, or the directory is no longer there.
-  static detail::owned_fd lock(const std::string& path) noexcept {
-    detail::owned_fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (directory.get() < 0 || ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0 || !is_at(directory, path))
-      return {};
-    return directory;
-  }
-
-  static void remove_pins(const std::string& path) noexcept {
-    for (const char* name : detail::pin_names) ::unlink((path + '/' + name).c_str());
-    ::rmdir(path.c_str());
-  }
-
-  setup_result<void> make_directory(const std::string& path, const std::string& place) {
-    if (::mkdir(path.c_str(), 0700) != 0) {
-      if (errno != EEXIST) return failure("pin to", place, errno);
-      // Left by a process that was killed on its way, unless it is still at it.
-      const detail::owned_fd abandoned = lock(path);
-      if (abandoned.get() < 0) return in_the_way(place, another_is_pinning);
-      remove_pins(path);
-      if (::mkdir(path.c_str(), 0700) != 0) return failure("pin to", place, errno);
-    }
-    lock_ = lock(path);
-    if (lock_.get() < 0) return in_the_way(place, another_is_pinning);
-    path_ = path;
     return {};
   }
 
-  static setup_result<void> give(const std::string& path, const pin_options& options, mode_t alone,
-                                 mode_t shared) {
-    if (options.group && ::chown(path.c_str(), static_cast<uid_t>(-1), *options.group) != 0)
-      return setup_error{errc::system, errno,
-                         "cannot give the pins to group " + std::to_string(*options.group) + " (" +
-                             std::strerror(errno) + "); run as root, or name a group this user is in"};
-    if (::chmod(path.c_str(), options.group ? shared : alone) != 0)
-      return failure("set the mode of", path, errno);
+  /// The directory `name`, locked by whoever pins there; no fd if another has the lock (EWOULDBLOCK), or it
+  /// is not there, or no longer.
+  detail::owned_fd lock(const std::string& name) const noexcept {
+    detail::owned_fd opened(
+        ::openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (opened.get() < 0 || ::flock(opened.get(), LOCK_EX | LOCK_NB) != 0 || !is_at(opened, name)) return {};
+    return opened;
+  }
+  bool is_at(const detail::owned_fd& opened, const std::string& name) const noexcept {
+    struct stat one {};
+    struct stat other {};
+    return ::fstat(opened.get(), &one) == 0 &&
+           ::fstatat(parent_.get(), name.c_str(), &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+           detail::same_file(one, other);
+  }
+
+  /// The pins in `opened`, and that directory if it is still called `name`.
+  void remove(const detail::owned_fd& opened, const std::string& name) const noexcept {
+    for (const char* pin : detail::pin_names) ::unlinkat(opened.get(), pin, 0);
+    if (is_at(opened, name)) ::unlinkat(parent_.get(), name.c_str(), AT_REMOVEDIR);
+  }
+
+  /// name_, empty, this user's alone, and locked.
+  setup_result<void> make_directory() {
+    static constexpr const char* another = "another process is pinning there right now; try again";
+    if (::mkdirat(parent_.get(), name_.c_str(), 0700) != 0) {
+      if (errno != EEXIST) return failure("pin to", errno);
+      // Left by a process that was killed on its way, unless it is still at it.
+      const detail::owned_fd abandoned = lock(name_);
+      if (abandoned.get() < 0) return in_the_way(another);
+      remove(abandoned, name_);
+      if (::mkdirat(parent_.get(), name_.c_str(), 0700) != 0) return failure("pin to", errno);
+    }
+    detail::owned_fd made = lock(name_);
+    struct stat about {};
+    if (made.get() < 0 || ::fstat(made.get(), &about) != 0) return in_the_way(another);
+    if (about.st_uid != ::geteuid() || (about.st_mode & 077) != 0)
+      return in_the_way("the owner of the directory above put another into its place");
+    pins_ = std::move(made);
     return {};
   }
 
   /// Only an empty directory, or what a probe pinned.
-  static bool replaceable(const std::string& path) {
-    DIR* const directory = ::opendir(path.c_str());
-    if (directory == nullptr) return false;
+  static bool replaceable(const detail::owned_fd& opened) {
+    const int again = ::openat(opened.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again < 0) return false;
+    DIR* const directory = ::fdopendir(again);
+    if (directory == nullptr) {
+      ::close(again);
+      return false;
+    }
     bool only_pins = true;
     bool empty = true;
     while (const dirent* entry = ::readdir(directory)) {
@@ -189,36 +212,41 @@ class [[nodiscard]] pinned {
     ::closedir(directory);
     if (empty) return true;
     if (!only_pins) return false;
-    const detail::owned_fd about(detail::bpf_path(BPF_OBJ_GET, path + "/about"));
+    const detail::owned_fd about(detail::bpf_path(BPF_OBJ_GET, detail::path_in(opened, "about")));
     if (about.get() < 0) return false;
     const auto meta = detail::mapping::open(about.get(), sizeof(synfp_meta), "description");
     return meta && static_cast<const synfp_meta*>(meta->data())->magic == SYNFP_ABI_MAGIC;
   }
 
-  setup_result<void> publish(const std::string& place) {
-    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place.c_str(), RENAME_NOREPLACE) == 0) {
-      path_ = place;
+  setup_result<void> publish(const std::string& name) {
+    const auto rename = [&](unsigned flags) {
+      return ::renameat2(parent_.get(), name_.c_str(), parent_.get(), name.c_str(), flags) == 0;
+    };
+    if (rename(RENAME_NOREPLACE)) {
+      name_ = name;
       return {};
     }
-    if (errno != EEXIST) return failure("pin to", place, errno);
-    const detail::owned_fd before = lock(place);
+    if (errno != EEXIST) return failure("pin to", errno);
+    const detail::owned_fd before = lock(name);
     if (before.get() < 0)
-      return in_the_way(place, errno == EWOULDBLOCK
-                                   ? "a running probe is pinned there; stop it, or choose another directory"
-                                   : "it is in the way and cannot be opened; choose another directory");
-    if (!replaceable(place))
-      return in_the_way(place,
-                        "it holds something else than the pins of a probe that is gone; choose another "
-                        "directory, or remove it (rm -r)");
-    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0)
-      return failure("pin to", place, errno);
-    remove_pins(std::exchange(path_, place));
+      return in_the_way(errno == EWOULDBLOCK
+                            ? "a running probe is pinned there; stop it, or choose another directory"
+                            : "it is in the way and cannot be opened; choose another directory");
+    if (!replaceable(before))
+      return in_the_way(
+          "it holds something else than the pins of a probe that is gone; choose another directory, or "
+          "remove "
+          "it (rm -r)");
+    if (!rename(RENAME_EXCHANGE)) return failure("pin to", errno);
+    remove(before, std::exchange(name_, name));
     replaced_ = true;
     return {};
   }
 
-  std::string path_;
-  detail::owned_fd lock_;
+  std::string directory_;  // as it was given, for messages
+  std::string name_;       // of the pins' directory, in parent_
+  detail::owned_fd parent_;
+  detail::owned_fd pins_;  // holds the lock
   bool replaced_ = false;
 };
 

@@ -50,9 +50,14 @@ inline int bpf_path(bpf_cmd command, const std::string& path, int fd = 0) noexce
   return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof attributes));
 }
 
-inline bool on_bpffs(const std::string& path) noexcept {
+/// A name in an open directory, as a path. bpf(2) takes no directory before Linux 6.5.
+inline std::string path_in(const owned_fd& directory, const char* name) {
+  return "/proc/self/fd/" + std::to_string(directory.get()) + '/' + name;
+}
+
+inline bool on_bpffs(const owned_fd& directory) noexcept {
   struct statfs about {};
-  return ::statfs(path.c_str(), &about) == 0 && static_cast<std::uint32_t>(about.f_type) == BPF_FS_MAGIC;
+  return ::fstatfs(directory.get(), &about) == 0 && static_cast<std::uint32_t>(about.f_type) == BPF_FS_MAGIC;
 }
 
 inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
@@ -88,7 +93,7 @@ inline setup_result<opened_pins> open_pins(const std::string& directory, bool wi
     const owned_fd held(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     struct stat before {};
     if (held.get() < 0 || ::fstat(held.get(), &before) != 0) return no_pins(directory, errno);
-    if (!on_bpffs(directory))
+    if (!on_bpffs(held))
       return setup_error{errc::invalid, 0,
                          directory + " is not on a bpffs, so no probe is pinned there; see 'mount -t bpf'"};
     opened_pins pins;
