@@ -4,6 +4,7 @@
 // leaves out: TLS, logging, access control.
 #include <fmt/format.h>
 #include <grp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <CLI/CLI.hpp>
@@ -83,6 +84,13 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
   (void)std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
+/// From a thread that serves: it must not wait for who reads our stderr.
+template <class... Args>
+void say_if_read(fmt::format_string<Args...> format, Args&&... args) {
+  pollfd room{STDERR_FILENO, POLLOUT, 0};  // of PIPE_BUF bytes, more than a line
+  if (::poll(&room, 1, 0) == 1) say(format, std::forward<Args>(args)...);
+}
+
 int fail(const setup_error& why) {
   say("echo_server: {}\n", why.message);
   return 2;
@@ -136,6 +144,7 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
 
   net::server_options options;
   options.threads = s.threads;
+  options.notice = [](std::string_view text) { say_if_read("echo_server: {}\n", text); };
   auto server = net::server::open(addresses, source, options);
   if (!server) return fail(server.error());
   if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -87,6 +88,7 @@ inline std::string receive(int fd, std::size_t size) {
   std::size_t got = 0;
   while (got != size) {
     const auto n = ::recv(fd, out.data() + got, size - got, 0);
+    if (n < 0 && errno == EINTR) continue;  // the end of an earlier test's ring
     if (n < 0) return std::string("ERRNO:") + std::strerror(errno);
     if (n == 0) break;
     got += static_cast<std::size_t>(n);

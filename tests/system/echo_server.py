@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -200,9 +201,12 @@ class OverLoopback(unittest.TestCase):
                                                       user="65534"))
         self.assertIn("cannot read the signature database /nope", refused("--p0f-db", "/nope"))
         self.assertIn(f"{__file__}:1: neither a [section] nor", refused("--p0f-db", __file__))
-        with Server("--listen", f"127.0.0.1:{PORT}", inside=self.space):
-            self.assertIn("another program uses the port", refused("--listen", f"127.0.0.1:{PORT}"))
-            self.assertIn("another program uses the port", refused("--listen", f"[::]:{PORT}"))
+        with Server("--listen", f"127.0.0.1:{PORT}", inside=self.space) as server:
+            owner = f"process {server.process.pid} (echo_server) listens there"
+            self.assertIn(owner, refused("--listen", f"127.0.0.1:{PORT}"))
+            self.assertIn(owner, refused("--listen", f"[::]:{PORT}"))
+        self.assertIn("this process itself listens there",
+                      refused("--listen", f"127.0.0.1:{PORT}", "--listen", f"[::]:{PORT}"))
         with Server("--listen", f"127.0.0.1:{PORT}", "--capture", "xdp", "--interface", "lo", inside=self.space):
             error = refused("--listen", f"127.0.0.1:{PORT + 1}", "--capture", "xdp", "--interface", "lo")
             self.assertRegex(error, r"already carries an XDP program, id \d+ \(synfp_xdp\)")
@@ -253,6 +257,54 @@ class OverLoopback(unittest.TestCase):
                     self.assertIn("xdp", self.space.run("ip link show lo"))
                 self.assertEqual(server.stop(), 0)
                 self.assertNotIn("xdp", self.space.run("ip link show lo"))  # an exit needs none
+
+    def test_restarts_at_once_after_a_kill_under_load(self):
+        """The kernel takes the ring down after the process: its listening socket lives on for a while."""
+        stop = threading.Event()
+
+        def load():
+            socks = []
+            while not stop.is_set():
+                try:
+                    while len(socks) < 64:
+                        socks.append(socket.create_connection(("127.0.0.1", PORT), timeout=2))
+                        socks[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
+                except OSError:
+                    time.sleep(0.002)
+                for sock in list(socks):
+                    try:
+                        if not sock.recv(65536):
+                            raise EOFError
+                        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                    except (OSError, EOFError):
+                        sock.close()
+                        socks.remove(sock)
+            for sock in socks:
+                sock.close()
+
+        options = ("--listen", f"127.0.0.1:{PORT}", "--capture", "saved-syn")
+        server = Server(*options, inside=self.space)
+        with self.space:
+            loader = threading.Thread(target=load)  # in the namespace of the thread that starts it
+            loader.start()
+            try:
+                for n in range(50):
+                    served = [socket.create_connection(("127.0.0.1", PORT), timeout=10) for _ in range(64)]
+                    for sock in served:
+                        self.assertEqual(exchange(sock)[0], 200)
+                    dead = server
+                    dead.process.kill()
+                    if n % 2 == 0:
+                        dead.process.wait()
+                    server = Server(*options, inside=self.space)
+                    dead.stop()
+                    for sock in served:
+                        sock.close()
+                    self.assertEqual(ask("127.0.0.1")[0]["capture"]["source"], "saved_syn")
+            finally:
+                stop.set()
+                loader.join()
+                server.stop()
 
     def test_stop_finishes_what_is_in_flight(self):
         server = Server("--listen", f"127.0.0.1:{PORT}", inside=self.space)

@@ -8,17 +8,26 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <functional>
 #include <string>
+#include <string_view>
+#include <thread>  // sleep_for
 #include <utility>
 #include <vector>
 
 #include <synfp/capture/source.hpp>
 #include <synfp/endpoint.hpp>
+#include <synfp/net/detail/port_owner.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace net {
+
+/// Takes a sentence for the operator about something that is not an error; may be empty. What it throws is
+/// not caught.
+using notice = std::function<void(std::string_view)>;
 
 /// Sockets of one SO_REUSEPORT group. The kernel spreads connections over them. Made on one thread, then each
 /// socket is taken by the thread that serves it.
@@ -32,13 +41,15 @@ class listen_group {
       4096;  ///< half-open connections before the kernel answers with SYN cookies
 
   /// `at`: port 0 lets the kernel choose, see local(). [::] also takes IPv4. Refuses a port that another
-  /// program listens on, also if it would share it.
+  /// program listens on, also if it would share it, and names that program. If nobody alive is to be seen
+  /// behind the port, blocks for up to 2 s until it is free, and tells `notice` when that takes long: the
+  /// sockets of a killed server live on until the kernel has taken its rings apart.
   template <capture::source Source>
   static setup_result<listen_group> open(const endpoint& at, unsigned sockets, Source& source,
-                                         int backlog = default_backlog) {
+                                         int backlog = default_backlog, const notice& tell = {}) {
     listen_group group;
     group.local_ = at;
-    if (auto free = group.check_free(); !free) return std::move(free).error();
+    if (auto free = group.wait_until_free(tell); !free) return std::move(free).error();
     for (unsigned i = 0; i < sockets; ++i) {
       if (auto bound = group.bind_one(true); !bound) return std::move(bound).error();
       if (auto prepared = source.prepare(group.fds_.back(), i == 0); !prepared)
@@ -70,12 +81,12 @@ class listen_group {
  private:
   listen_group() = default;
 
-  setup_error failure(const char* what, int number) const {
+  setup_error failure(const char* what, int number, std::string_view in_use = {}) const {
     std::string text = std::string("cannot ") + what + ' ' + std::string(local_.text().view()) + " (" +
                        std::strerror(number) + "); ";
     switch (number) {
       case EADDRINUSE:
-        text += "another program uses the port: stop it or choose another port (see 'ss -ltnp')";
+        text += in_use.empty() ? "another program uses the port: stop it or choose another port" : in_use;
         break;
       case EADDRNOTAVAIL: text += "this machine does not have the address: see 'ip addr'"; break;
       case EACCES: text += "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one"; break;
@@ -89,13 +100,51 @@ class listen_group {
     return {errc::system, number, std::move(text)};
   }
 
+  static constexpr std::chrono::milliseconds longest_wait{2000};
+  static constexpr std::chrono::milliseconds quiet_wait{200};
+  static constexpr std::chrono::milliseconds between_looks{100};
+  static constexpr std::chrono::milliseconds between_tries{5};
+
+  static std::string who_uses_it(const detail::port_owner& owner) {
+    if (owner.pid == ::getpid()) return "this process itself listens there already: name each address once";
+    if (owner.pid != 0)
+      return "process " + std::to_string(owner.pid) + " (" + owner.name +
+             ") listens there: stop it or choose another port";
+    if (!owner.listens)
+      return "a socket that does not listen uses the port: see 'ss -tanp' as root, or choose another port";
+    return "a process of user " + std::to_string(owner.user) +
+           " that is not to be seen from here listens there, being killed, of another user or of another "
+           "container: see 'ss -ltnp' as root, or choose another port";
+  }
+
   // SO_REUSEPORT would join another server's group of the same user in silence and take half of its
   // connections.
-  setup_result<void> check_free() {
+  setup_result<void> wait_until_free(const notice& tell) {
     if (local_.port() == 0) return {};
-    listen_group lone;
-    lone.local_ = local_;
-    return lone.bind_one(false);
+    using clock = std::chrono::steady_clock;
+    const auto start = clock::now();
+    auto next_look = start;
+    bool told = false;
+    detail::port_owner owner;
+    while (true) {
+      listen_group lone;
+      lone.local_ = local_;
+      auto bound = lone.bind_one(false);
+      if (bound || bound.error().os != EADDRINUSE) return bound;
+      const auto now = clock::now();
+      if (now >= next_look) {
+        owner = detail::find_port_owner(local_);
+        next_look = now + between_looks;
+      }
+      if (owner.pid != 0 || now - start >= longest_wait)
+        return failure("bind to", EADDRINUSE, who_uses_it(owner));
+      if (tell && !told && now - start >= quiet_wait) {
+        told = true;
+        tell("waiting for " + std::string(local_.text().view()) +
+             ": its sockets are still open, and nobody alive is to be seen who holds them");
+      }
+      std::this_thread::sleep_for(between_tries);
+    }
   }
 
   setup_result<void> bind_one(bool shared) {

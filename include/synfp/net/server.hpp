@@ -32,6 +32,8 @@ struct server_options {
   unsigned threads = 1;
   int backlog = listen_group::default_backlog;
   io::ring_options ring{};
+  /// What an operator should know while it is not an error: open() waits for a port. It must not block.
+  net::notice notice{};
 };
 
 /// Binds and attaches in its constructor, serves in run(). The source must outlive it. Movable before run()
@@ -73,7 +75,7 @@ class server {
     s.options_ = options;
     s.lookups_ = std::make_shared<syn_lookups<Source>>(source);
     for (const endpoint& address : addresses) {
-      auto group = listen_group::open(address, options.threads, source, options.backlog);
+      auto group = listen_group::open(address, options.threads, source, options.backlog, options.notice);
       if (!group) return std::move(group).error();
       s.groups_.push_back(*std::move(group));
     }
