@@ -258,6 +258,31 @@ class OverLoopback(unittest.TestCase):
                 self.assertEqual(server.stop(), 0)
                 self.assertNotIn("xdp", self.space.run("ip link show lo"))  # an exit needs none
 
+    def test_many_idle_connections_do_not_keep_others_out(self):
+        def limits(server):
+            return re.search(r"Max open files +(\d+) +(\d+)",
+                             pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()).groups()
+
+        def prlimit(limit):
+            return Server(f"--nofile={limit}", ECHO, "--listen", f"127.0.0.1:{PORT}", inside=self.space,
+                          program="prlimit")
+
+        with prlimit("64:4096") as server:
+            self.assertEqual(limits(server), ("4096", "4096"))
+        for begun in (b"", b"GET / HT"):
+            with self.subTest(begun=begun), prlimit("128:128") as server, self.space:
+                crowd = []
+                for _ in range(300):
+                    crowd.append(socket.create_connection(("127.0.0.1", PORT), timeout=10))
+                    crowd[-1].sendall(begun)
+                for _ in range(20):
+                    answer, me = ask("127.0.0.1", timeout=5)  # idle_timeout: 60 s, header_timeout: 10 s
+                    self.check_own(answer, me)
+                for sock in crowd:
+                    sock.close()
+                self.assertEqual(server.stop(), 0)
+                self.assertRegex(server.errors, r"\Aecho_server: few of 128 descriptors are left: .*LimitNOFILE.*\n\Z")
+
     def test_restarts_at_once_after_a_kill_under_load(self):
         """The kernel takes the ring down after the process: its listening socket lives on for a while."""
         stop = threading.Event()

@@ -17,6 +17,7 @@
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/net/accept.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/stream.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -25,7 +26,8 @@ namespace http {
 /// How long serve() waits, and for how much.
 struct serve_options {
   http::limits limits{};
-  /// For the first byte of a request. Then the connection is closed without a word.
+  /// For the first byte of a request. Then the connection is closed without a word; earlier while descriptors
+  /// run short, as is one with half a header block.
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
   /// For a whole request line and header block, from their first byte. Then 408. Against clients that send a
   /// byte now and then.
@@ -103,18 +105,22 @@ class input {
   std::size_t begin_ = 0;  // of the current request
 };
 
-/// Ends the wait of an idle connection when the ring stops. Destroyed with the coroutine that owns it.
+/// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
+/// run short. Destroyed with the coroutine that owns it.
 class idle_watch {
  public:
-  explicit idle_watch(net::stream& s) noexcept : stream_(&s), hook_(&idle_watch::stop, this) {
+  explicit idle_watch(net::stream& s) noexcept
+      : spare(&idle_watch::end, this), stream_(&s), hook_(&idle_watch::stop, this) {
     s.ring().on_stop(hook_);
   }
   idle_watch(const idle_watch&) = delete;
   idle_watch& operator=(const idle_watch&) = delete;
 
   bool idle = false;
+  net::detail::spare_connection spare;
 
  private:
+  static void end(void* self) { static_cast<idle_watch*>(self)->stream_->cancel(); }
   static void stop(void* self) {
     auto& w = *static_cast<idle_watch*>(self);
     if (w.idle) w.stream_->cancel();
@@ -141,6 +147,7 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
     const parse_status parsed = in.empty() ? parse_status::incomplete : parser.parse(in.bytes());
 
     if (parsed == parse_status::complete) {
+      watch.spare.leave();
       if (ring.buffers().scarce()) {  // a handler may take its time: it shall not hold one then
         in.keep();
         parser.parse(in.bytes());
@@ -199,6 +206,7 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
       std::chrono::nanoseconds left = options.idle_timeout;
       watch.idle = !parser.started();
       if (watch.idle) {
+        if (!watch.spare.entered()) watch.spare.enter();
         if (ring.stopping()) {  // who has not asked anything yet gets a short time to do so
           if (served) co_return true;
           if (left > options.linger_timeout) left = options.linger_timeout;
@@ -207,6 +215,8 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
         const waiting now = parser.head_complete() ? waiting::body : waiting::head;
         if (stage != now) {
           stage = now;
+          watch.spare.leave();
+          if (now == waiting::head) watch.spare.enter();  // and stays in its place while bytes trickle in
           deadline = io::ring::after(ring.now(),
                                      now == waiting::body ? options.body_timeout : options.header_timeout);
         }

@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include <synfp/endpoint.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/net/accept.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/stream.hpp>
 #include <synfp/result.hpp>
 #include <synfp/setup_error.hpp>
@@ -30,6 +32,9 @@ namespace net {
 struct listener_options {
   std::size_t high_water = 1024;  ///< with more waiting for accept(), the kernel's backlog fills instead
   std::size_t low_water = 512;    ///< at this many the kernel is asked again
+  /// Descriptors run short. `number`: EMFILE or ENFILE if accept() failed for it, 0 if few are left;
+  /// `missing`: how many more connections should end than this thread could spare. On the ring's thread.
+  std::function<void(int number, std::size_t missing)> on_shortage{};
 };
 
 /// Since the listener was made. Not an error of accept(): each was handled.
@@ -38,6 +43,7 @@ struct listener_counters {
   std::uint64_t gone = 0;              ///< the peer had reset before its address could be asked for: closed
   std::uint64_t aborted = 0;           ///< ECONNABORTED and other errors of one connection
   std::uint64_t out_of_resources = 0;  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM: tried again later
+  std::uint64_t spared = 0;            ///< idle connections told to end because descriptors ran short
   std::uint64_t rearmed = 0;           ///< submissions of the multishot accept
 };
 
@@ -53,6 +59,7 @@ class listener_state final : public io::detail::turn_hook {
         local_(local),
         handler_(handler),
         options_(options),
+        few_from_(few_descriptors_from(descriptor_limit())),
         accept_{&completed, this},
         back_off_(&back_off_over, this),
         stop_hook_(&ring_stops, this) {
@@ -184,6 +191,10 @@ class listener_state final : public io::detail::turn_hook {
       case EAGAIN: break;
       case EMFILE:
       case ENFILE:
+        ++counters_.out_of_resources;
+        if (spare(number)) back_off_time_ = shortest_back_off;
+        back_off();
+        break;
       case ENOBUFS:
       case ENOMEM:
         ++counters_.out_of_resources;
@@ -199,6 +210,22 @@ class listener_state final : public io::detail::turn_hook {
         back_off();
         break;
     }
+  }
+
+  /// Ends connections that have long been idle. True if there were any.
+  bool spare(int number) {
+    const std::size_t wanted = descriptors_to_spare(descriptor_limit());
+    const std::size_t ended = spare_connection::end_longest(wanted);
+    counters_.spared += ended;
+    if (options_.on_shortage) options_.on_shortage(number, number == 0 ? 0 : wanted - ended);
+    return ended != 0;
+  }
+
+  void spare_if_few_left() {
+    const int highest = *std::max_element(fresh_.begin(), fresh_.end());
+    if (highest < few_from_) return;
+    few_from_ = few_descriptors_from(descriptor_limit());  // the limit may have changed
+    if (highest >= few_from_) spare(0);
   }
 
   void back_off() noexcept {
@@ -253,6 +280,7 @@ class listener_state final : public io::detail::turn_hook {
 
   void take_fresh() {
     if (fresh_.empty()) return;
+    spare_if_few_left();
     const std::size_t old = ready_.size();
     for (int fd : fresh_) {
       accepted_socket a;
@@ -308,6 +336,7 @@ class listener_state final : public io::detail::turn_hook {
   batch_handler* handler_;
   listener_options options_;
   listener_counters counters_;
+  int few_from_;  // a descriptor of this number or above: few are left
 
   io::detail::operation accept_;
   io::timeout back_off_;
@@ -402,7 +431,9 @@ class listener {
 
   /// Awaits the next connection: result<accepted>. Fails only when nothing more will come: errc::stopped,
   /// with the kernel's errno in `os` if the socket itself failed. What goes wrong with one connection, and a
-  /// shortage of descriptors or memory, is handled inside and counted. One accept() may wait at a time.
+  /// shortage of descriptors or memory, is handled inside and counted. Near the limit of descriptors the
+  /// connections that have waited longest in http::serve() for a request make room for new ones. One accept()
+  /// may wait at a time.
   detail::accept_awaiter accept() noexcept { return detail::accept_awaiter(*state_); }
 
   /// Takes every connection that the kernel has accepted, closes the socket; accept() gives those, then

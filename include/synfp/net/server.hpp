@@ -2,6 +2,7 @@
 // A server of N threads: one ring and one listener per address on each, one source of SYN records for all.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -21,6 +22,7 @@
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/net/accept.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/listen_group.hpp>
 #include <synfp/net/listener.hpp>
 #include <synfp/setup_error.hpp>
@@ -32,7 +34,8 @@ struct server_options {
   unsigned threads = 1;
   int backlog = listen_group::default_backlog;
   io::ring_options ring{};
-  /// What an operator should know while it is not an error: open() waits for a port. It must not block.
+  /// What an operator should know while it is not an error: open() waits for a port; descriptors run short,
+  /// at most once a minute. From any of the server's threads, one call at a time; it must not block.
   net::notice notice{};
 };
 
@@ -66,11 +69,14 @@ class server {
         "'" + std::string(address) + "' is not an address and a port; write 127.0.0.1:8080 or [::]:8080"};
   }
 
+  /// Binds and attaches. Raises the process's soft limit of open files to the hard one, which children
+  /// inherit.
   template <capture::source Source>
   static setup_result<server> open(const std::vector<endpoint>& addresses, Source& source,
                                    const server_options& options = {}) {
     if (addresses.empty() || options.threads == 0)
       return setup_error{errc::invalid, 0, "a server needs at least one address and one thread"};
+    detail::raise_descriptor_limit();
     server s;
     s.options_ = options;
     s.lookups_ = std::make_shared<syn_lookups<Source>>(source);
@@ -168,6 +174,8 @@ class server {
     std::chrono::nanoseconds grace{};
     unsigned unready = 0;
     bool stopping = false;
+    std::mutex notice_mutex;
+    std::chrono::steady_clock::time_point next_notice{};
   };
 
   server() : shared_(std::make_unique<shared>()) {}
@@ -197,15 +205,40 @@ class server {
     started();
   }
 
+  /// What a thread could not spare, the others must: descriptors are the process's.
+  void short_of_descriptors(int number, std::size_t missing, io::ring* own) {
+    if (missing != 0) {
+      const std::lock_guard lock(shared_->mutex);
+      for (io::ring* ring : shared_->rings) {
+        if (ring != own) ring->post([missing] { detail::spare_connection::end_longest(missing); });
+      }
+    }
+    if (!options_.notice) return;
+    const std::lock_guard lock(shared_->notice_mutex);
+    const auto now = std::chrono::steady_clock::now();
+    if (now < shared_->next_notice) return;
+    shared_->next_notice = now + std::chrono::minutes(1);
+    options_.notice(
+        number == ENFILE
+            ? "the system has no descriptors left, connections have to wait; raise the sysctl fs.file-max"
+            : "few of " + std::to_string(detail::descriptor_limit()) +
+                  " descriptors are left: idle connections are closed early, new ones may have to wait; "
+                  "raise the hard limit (LimitNOFILE= of systemd, ulimit -Hn)");
+  }
+
   template <class Handler, class Ready>
   setup_result<void> serve_thread(unsigned index, Handler& handler, Ready ready) {
     auto ring = io::ring::create(options_.ring);
     if (!ring) return std::move(ring).error();
     std::vector<listener> listeners;
     listeners.reserve(groups_.size());
+    listener_options options;
+    options.on_shortage = [this, own = ring->get()](int number, std::size_t missing) {
+      short_of_descriptors(number, missing, own);
+    };
     for (listen_group& group : groups_) {
       const int fd = group.take(index);
-      auto made = listener::create(**ring, fd, lookups_.get());
+      auto made = listener::create(**ring, fd, lookups_.get(), options);
       if (!made) {
         ::close(fd);
         return std::move(made).error();
