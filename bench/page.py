@@ -35,6 +35,13 @@ EXPECTED = {
     "wrong_attributions": ("<=", 0),
     "flooded_connections": (">=", 100000),
     "capture_over_stack_per_syn": ("<=", 0.10),
+    "hostile_mb_never": ("<=", 100),
+    "hostile_mb_after_never": ("<=", 20),
+    "hostile_mb_never_large": ("<=", 100),
+    "hostile_p99_us_never": ("<=", 20000),
+    "hostile_failed_never": ("<=", 0),
+    "hostile_failed_never_large": ("<=", 0),
+    "hostile_failed_read": ("<=", 0),
 }
 
 
@@ -145,6 +152,10 @@ benchmark("saved-syn-memory", """
 benchmark("fingerprint", """
     `synfp read` next to `p0f -r` on the same capture file, and each format in a loop. p0f also matches its database and
     follows connections. `tools/bench fingerprint`.""")
+benchmark("hostile", """
+    An honest client, which asks once per connection, and the memory of a server with one thread and default limits,
+    beside 1,000 clients that pipeline and never read, that pipeline and read, or that send half a request.
+    `tools/bench hostile`.""")
 
 
 def main():

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <synfp/http/serve.hpp>
 #include <synfp/io/timer.hpp>
@@ -27,11 +29,13 @@ namespace net = synfp::net;
 struct world {
   io::ring* ring = nullptr;
   int calls = 0;
+  int calls_before = -1;  // "/?calls"
 };
 
 auto make_routes(world& w) {
   return http::routes{
       http::get<"/">([&w](const http::request& q) {
+        if (q.query() == "calls") w.calls_before = w.calls;
         ++w.calls;
         return http::text(q.query());
       }),
@@ -49,6 +53,7 @@ auto make_routes(world& w) {
         throw std::runtime_error("no");
       }),
       http::get<"/peer">([](const http::request& q) { return http::text(q.peer().text()); }),
+      http::get<"/kilo">([](const http::request&) { return http::text(http::text_type(1000, 'k')); }),
       http::get<"/large">([](const http::request&) { return http::text(http::text_type(1'000'000, 'l')); })};
 }
 using routes_type = decltype(make_routes(std::declval<world&>()));
@@ -62,20 +67,25 @@ class connection {
     if (!made) throw std::runtime_error(made.error().message);
     ring_ = *std::move(made);
     world_.ring = ring_.get();
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-      throw std::runtime_error("socketpair");
-    client_ = ends[0];
-    net::accepted a(*ring_, {.fd = ends[1],
-                             .peer = *synfp::endpoint::parse("192.0.2.1:5"),
-                             .local = *synfp::endpoint::parse("192.0.2.2:80")});
-    synfp::spawn(http::serve(std::move(a), routes_, options));
+    client_ = another(options);
   }
   ~connection() {
     hang_up();
     EXPECT_TRUE(turn_until([&] { return io::spawned() == 0; }));
     EXPECT_EQ(io::escaped_exceptions(), 0U);
     EXPECT_EQ(ring_->leased(), 0U);
+  }
+
+  /// The client's end of one more, which is the caller's.
+  int another(http::serve_options options = {}) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      throw std::runtime_error("socketpair");
+    net::accepted a(*ring_, {.fd = ends[1],
+                             .peer = *synfp::endpoint::parse("192.0.2.1:5"),
+                             .local = *synfp::endpoint::parse("192.0.2.2:80")});
+    synfp::spawn(http::serve(std::move(a), routes_, options));
+    return ends[0];
   }
 
   world& shared() { return world_; }
@@ -282,6 +292,73 @@ TEST(http_serve, few_buffers) {
     EXPECT_TRUE(has(wire, "/slow?" + std::string(100, 'x')));
     EXPECT_TRUE(wire.ends_with("/slow"));
   }
+}
+
+// Clients that ask and do not read: what the server holds for them does not depend on how much they send.
+TEST(http_serve, clients_that_do_not_read_are_bounded) {
+  connection c;
+  std::vector<int> deaf;
+  for (int i = 0; i < 50; ++i) deaf.push_back(c.another());
+  std::string requests;
+  while (requests.size() < 8192) requests += get("/kilo");
+  const auto before = io::frame_pool::in_use();
+  std::ptrdiff_t most = 0;
+  std::size_t sent = 0;
+  for (int idle = 0; idle < 100; ++idle) {  // until nothing more is taken
+    for (const int fd : deaf) {
+      const auto n = ::send(fd, requests.data(), requests.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) idle = 0;
+      if (n > 0) sent += static_cast<std::size_t>(n);
+    }
+    c.ring().poll();
+    most = std::max(most, io::frame_pool::in_use() - before);
+  }
+  EXPECT_GT(sent, 50U * 100'000U);
+  EXPECT_LT(most, 50 * 50'000);  // limits::output as the string grows, a chunk, the coroutines
+  EXPECT_LE(c.ring().leased(), 768U + 50U);
+  c.send(get("/?hello"));  // and others are served
+  EXPECT_EQ(body_of(c.responses(1)), "hello");
+  for (const int fd : deaf) ::close(fd);
+}
+
+// A response is held once while it waits to be sent, and an idle connection holds nothing of past requests.
+TEST(http_serve, holds_no_more_than_it_must) {
+  connection c;
+  c.send(get("/?a"));
+  c.responses(1);
+  const auto before = io::frame_pool::in_use();
+  for (int i = 0; i < 3; ++i) {
+    const std::string large = get("/?b", "X: " + std::string(12'000, 'x') + "\r\n");
+    c.send(large.substr(0, 5000));
+    c.turn(2ms);
+    c.send(large.substr(5000));
+    c.responses(1);
+    c.send(get("/large"));
+    c.responses(1);
+  }
+  EXPECT_LT(io::frame_pool::in_use() - before, 4096);
+  const int deaf = c.another();
+  const std::string twice = get("/large") + get("/large");
+  ASSERT_EQ(::send(deaf, twice.data(), twice.size(), 0), static_cast<ssize_t>(twice.size()));
+  c.turn(20ms);
+  EXPECT_GT(io::frame_pool::in_use() - before, 1'000'000);
+  EXPECT_LT(io::frame_pool::in_use() - before, 1'100'000);
+  ::close(deaf);
+}
+
+// Who pipelines does not keep others waiting for all of it.
+TEST(http_serve, pipelined_requests_take_turns_with_other_connections) {
+  connection c;
+  const int other = c.another();
+  c.turn(2ms);  // both are waited for
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += get("/?x");
+  ASSERT_EQ(::send(other, many.data(), many.size(), 0), static_cast<ssize_t>(many.size()));
+  c.send(get("/?calls"));
+  EXPECT_TRUE(c.turn_until([&] { return c.shared().calls == 101; }));
+  EXPECT_LE(c.shared().calls_before, 32);
+  EXPECT_EQ(count(c.responses(1), "HTTP/1.1 200"), 1U);
+  ::close(other);
 }
 
 TEST(http_serve, says_continue_once) {

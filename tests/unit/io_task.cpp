@@ -169,6 +169,37 @@ task<> catches(std::string& what) {
 
 task<> lets_escape() { (void)co_await throws(); }
 
+// Who has had its turn waits for who has not, but not for ever.
+TEST(Task, RunGivesBulkTheRest) {
+  std::string order;
+  bool over = false;
+  auto busy = [&](char name) -> task<> {
+    while (!over) {
+      order.push_back(name);
+      co_await synfp::io::yield();
+    }
+  };
+  auto light = [&](auto& self, int left) -> task<> {  // always one that is new
+    order.push_back('l');
+    if (left != 0) synfp::spawn(self(self, left - 1));
+    co_return;
+  };
+  synfp::spawn(busy('a'));
+  synfp::spawn(busy('b'));
+  run_queue::current().run(2);
+  EXPECT_EQ(order, "ab");
+  order.clear();
+  synfp::spawn(light(light, 0));
+  run_queue::current().run(16);
+  EXPECT_EQ(order, "la");
+  order.clear();
+  synfp::spawn(light(light, 100));
+  EXPECT_EQ(run_queue::current().run(64), 64u);
+  EXPECT_EQ(order, std::string(60, 'l') + "baba");
+  over = true;
+  run_queue::current().drain();
+}
+
 TEST(Task, ExceptionsReachTheParent) {
   std::string what;
   run(catches(what));

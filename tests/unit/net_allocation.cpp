@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <string>
 
+#include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
 
 #include "../net_fixture.hpp"
@@ -83,6 +85,65 @@ TEST(Allocation, NoneInTheSteadyState) {
   const auto before = allocations;
   requests(50, 100);
   EXPECT_EQ(allocations - before, 0u);
+  r->stop();
+  test::run_to_end(*r);
+}
+
+// The same for HTTP: responses larger than a connection keeps memory for, requests larger than a chunk, and
+// chunks that are copied.
+TEST(Allocation, NoneForHttpInTheSteadyState) {
+  synfp::io::ring_options o;
+  o.buffers = 2;
+  o.buffer_size = 512;
+  auto r = test::make_ring(o);
+  const synfp::http::routes routes{synfp::http::get<"/">(
+      [](const synfp::http::request&) { return synfp::http::text(synfp::http::text_type(3000, 'x')); })};
+  auto fd = test::listen_on_loopback();
+  const auto where = test::name_of(fd.get(), false);
+  auto made = listener::create(*r, fd.release());
+  ASSERT_TRUE(made);
+  auto accept_all = [&]() -> task<> {
+    while (auto a = co_await made->accept()) synfp::spawn(synfp::http::serve(std::move(*a), routes));
+  };
+  synfp::spawn(accept_all());
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  ASSERT_EQ(::send(ends[0], "h", 1, 0), 1);
+  const test::descriptor peer(ends[0]);
+  auto holder = std::make_unique<stream>(*r, ends[1]);
+  synfp::io::buffer held;
+  auto hold = [&]() -> task<> {
+    auto chunk = co_await holder->read();
+    if (chunk) held = *std::move(chunk);  // one of the two
+  };
+  synfp::spawn(hold());
+  while (held.empty()) r->poll();
+  std::string text;
+  for (const std::size_t padding : {10, 400, 3000})
+    text += "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(padding, 'p') + "\r\n\r\n";
+  static char back[65536];
+  auto requests = [&](int connections, int each) {
+    for (int c = 0; c != connections; ++c) {
+      const auto client = test::connect_to(where);
+      for (int i = 0; i != each; ++i) {
+        ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(text.size()));
+        for (std::size_t got = 0; got < 9000;) {
+          r->poll();
+          const auto n = ::recv(client.get(), back, sizeof back, MSG_DONTWAIT);
+          if (n > 0) got += static_cast<std::size_t>(n);
+        }
+      }
+    }
+    while (synfp::io::spawned() != 1) r->poll();
+  };
+  requests(5, 20);
+  const auto before = allocations;
+  requests(20, 50);
+  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_GT(r->counters().copied, 1000u);
+  held.reset();
+  holder.reset();
   r->stop();
   test::run_to_end(*r);
 }

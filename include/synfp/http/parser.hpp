@@ -17,8 +17,9 @@
 SYNFP_BEGIN_NAMESPACE
 namespace http {
 
-/// How much of a request the parser accepts, in bytes unless said otherwise. total() bounds what one request
-/// can occupy in the caller's buffer, whatever the client sends.
+/// What a connection may make the server hold, in bytes unless said otherwise: how much of a request the
+/// parser accepts, and how much output may pile up. total() bounds what one request can occupy in the
+/// caller's buffer, whatever the client sends. What all connections of a ring may, see io::limits.
 struct limits {
   /// The array of fields is part of the parser: 1.6 KiB at 100, what Apache and Node allow (100, 2000).
   static constexpr std::size_t max_headers = 100;
@@ -34,6 +35,10 @@ struct limits {
   /// All chunk-size lines and the CRLFs after chunks: 1 MiB in chunks of 128 bytes fits, and in one-byte
   /// chunks (six bytes received for one kept) does not. Beyond: 413
   std::uint32_t chunk_framing = 64 * 1024;
+  /// Responses to pipelined requests leave together. With this much of them, serve() reads no further request
+  /// of the connection before TCP has taken them; so a client that does not read makes it hold this and one
+  /// response. A hundred small ones: more in one send gains nothing.
+  std::uint32_t output = 16 * 1024;
 
   constexpr std::size_t total() const noexcept {
     return std::size_t{2} + request_line + header_block + body + chunk_framing;

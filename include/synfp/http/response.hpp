@@ -179,6 +179,7 @@ void write_response(Out& out, const response& r, response_framing framing, std::
     out.append(digits + n, sizeof digits - n);
   };
   const auto put = [&out](std::string_view text) { out.append(text.data(), text.size()); };
+  out.reserve(out.size() + 256 + r.header_lines().size() + r.body().size());  // once, not as it grows
   const bool bodiless = r.status() == 204 || r.status() == 205 || r.status() == 304;
   put("HTTP/1.1 ");
   number(static_cast<std::size_t>(r.status()));

@@ -8,6 +8,10 @@
 #include <new>
 #include <string>
 
+#if defined(__GLIBC__)
+#include <malloc.h>  // malloc_trim
+#endif
+
 #include <synfp/version.hpp>
 
 // Under AddressSanitizer every block comes from malloc, so that it sees use after free.
@@ -25,31 +29,39 @@
 SYNFP_BEGIN_NAMESPACE
 namespace io {
 
-/// Blocks of powers of two from 64 bytes to 64 KiB, kept in one free list per class and thread; larger ones
-/// go straight to operator new. A block may be freed on another thread than the one that allocated it: it
-/// then joins the freeing thread's list. A list keeps at most 4 MiB, so that a thread which only frees does
-/// not collect memory for ever. Blocks are aligned as by operator new.
+/// Blocks of powers of two from 64 bytes to 1 MiB, kept in one free list per class and thread; larger ones go
+/// straight to operator new. A block may be freed on another thread than the one that allocated it: it then
+/// joins the freeing thread's list. A list keeps at most 4 MiB or 16 blocks, so that a thread which only
+/// frees does not collect memory for ever. Blocks are aligned as by operator new.
+///
+/// When a load has gone, what it used is in these lists and, between blocks that are still in use, with
+/// malloc, which by itself gives back only the end of its heap. trim() gives both back to the system.
 class frame_pool {
  public:
   static constexpr std::size_t smallest = 64;
-  static constexpr std::size_t largest = 64 * 1024;
+  static constexpr std::size_t largest = 1024 * 1024;
   static constexpr std::size_t kept_per_class = 4 * 1024 * 1024;
+  static constexpr std::size_t blocks_per_class = 16;  // if these are more
 
   static void* allocate(std::size_t size) {
     const unsigned c = class_of(size);
-    if (SYNFP_POOL_BYPASS || c == classes) return ::operator new(size);
-    list& l = lists_[c];
-    if (l.head != nullptr) {
-      block* b = l.head;
-      l.head = b->next;
-      l.bytes -= smallest << c;
-      return b;
-    }
-    return ::operator new(smallest << c);
+    void* memory = take(c);
+    if (memory == nullptr) memory = ::operator new(heap_size(c, size));
+    count(size);
+    return memory;
+  }
+  /// Null instead of std::bad_alloc.
+  static void* try_allocate(std::size_t size) noexcept {
+    const unsigned c = class_of(size);
+    void* memory = take(c);
+    if (memory == nullptr) memory = ::operator new(heap_size(c, size), std::nothrow);
+    if (memory != nullptr) count(size);
+    return memory;
   }
 
   /// `size` must be the one given to allocate().
   static void deallocate(void* memory, std::size_t size) noexcept {
+    in_use_ -= static_cast<std::ptrdiff_t>(size);
     const unsigned c = class_of(size);
     if (SYNFP_POOL_BYPASS || c == classes || !keep(lists_[c], smallest << c)) {
       ::operator delete(memory);
@@ -57,6 +69,20 @@ class frame_pool {
     }
     lists_[c].head = ::new (memory) block{lists_[c].head};
     lists_[c].bytes += smallest << c;
+  }
+
+  /// Bytes that this thread has allocated and not freed. Not exact where blocks are freed on other threads.
+  static std::ptrdiff_t in_use() noexcept { return in_use_; }
+
+  /// This thread uses 8 MiB less than it did, and less than half, since the last trim().
+  static bool worth_trimming() noexcept { return peak_ - in_use_ >= 8 * 1024 * 1024 && in_use_ <= peak_ / 2; }
+  /// Takes milliseconds if there is much; the other threads' malloc waits meanwhile.
+  static void trim() noexcept {
+    empty_lists();
+    peak_ = in_use_;
+#if defined(__GLIBC__)
+    ::malloc_trim(0);
+#endif
   }
 
  private:
@@ -67,7 +93,7 @@ class frame_pool {
     block* head = nullptr;
     std::size_t bytes = 0;
   };
-  static constexpr unsigned classes = 11;
+  static constexpr unsigned classes = 15;
   static_assert(smallest << (classes - 1) == largest);
   static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= alignof(std::max_align_t));
 
@@ -79,23 +105,45 @@ class frame_pool {
     cleaner() noexcept { state_ = state::live; }
     ~cleaner() {
       state_ = state::exiting;
-      for (list& l : lists_) {
-        while (l.head != nullptr) {
-          block* b = l.head;
-          l.head = b->next;
-          ::operator delete(b);
-        }
-        l.bytes = 0;
-      }
+      empty_lists();
     }
   };
 
+  static void empty_lists() noexcept {
+    for (list& l : lists_) {
+      while (l.head != nullptr) {
+        block* b = l.head;
+        l.head = b->next;
+        ::operator delete(b);
+      }
+      l.bytes = 0;
+    }
+  }
+  static void count(std::size_t size) noexcept {
+    in_use_ += static_cast<std::ptrdiff_t>(size);
+    if (in_use_ > peak_) peak_ = in_use_;
+  }
+
+  // Null if the heap has to give the block.
+  static void* take(unsigned c) noexcept {
+    if (SYNFP_POOL_BYPASS || c == classes || lists_[c].head == nullptr) return nullptr;
+    list& l = lists_[c];
+    block* b = l.head;
+    l.head = b->next;
+    l.bytes -= smallest << c;
+    return b;
+  }
+  static std::size_t heap_size(unsigned c, std::size_t size) noexcept {
+    return SYNFP_POOL_BYPASS || c == classes ? size : smallest << c;
+  }
   static bool keep(const list& l, std::size_t size) noexcept {
     if (state_ == state::fresh) {
       static thread_local cleaner at_exit;
       (void)at_exit;
     }
-    return state_ == state::live && l.bytes + size <= kept_per_class;
+    const std::size_t most =
+        kept_per_class > blocks_per_class * size ? kept_per_class : blocks_per_class * size;
+    return state_ == state::live && l.bytes + size <= most;
   }
 
   static constexpr unsigned class_of(std::size_t size) noexcept {
@@ -107,10 +155,14 @@ class frame_pool {
 
   static thread_local list lists_[classes];
   static thread_local state state_;
+  static thread_local std::ptrdiff_t in_use_;
+  static thread_local std::ptrdiff_t peak_;  // of in_use_, since the last trim()
 };
 
 inline constinit thread_local frame_pool::list frame_pool::lists_[classes] = {};
 inline constinit thread_local frame_pool::state frame_pool::state_ = state::fresh;
+inline constinit thread_local std::ptrdiff_t frame_pool::in_use_ = 0;
+inline constinit thread_local std::ptrdiff_t frame_pool::peak_ = 0;
 
 /// A standard allocator on frame_pool; all instances are equal.
 template <class T>
@@ -135,6 +187,9 @@ class pool_allocator {
 
 /// A string whose memory comes from the pool. Free it on any thread.
 using pool_string = std::basic_string<char, std::char_traits<char>, pool_allocator<char>>;
+
+/// Empties `text` and gives its memory back, which assigning an empty string does not.
+inline void release(pool_string& text) noexcept { pool_string().swap(text); }
 
 }  // namespace io
 SYNFP_END_NAMESPACE

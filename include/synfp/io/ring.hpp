@@ -22,6 +22,7 @@
 #include <synfp/io/detail/refusal.hpp>
 #include <synfp/io/detail/run_queue.hpp>
 #include <synfp/io/detail/timer_wheel.hpp>
+#include <synfp/io/frame_pool.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -36,12 +37,37 @@ enum class task_run : std::uint8_t {
   plain,        ///< with an interrupt per completion: about 60 % more CPU time per request
 };
 
+/// What the peers of a ring's connections can make it hold, whatever they send and however little they read.
+/// What is refused is counted, see ring_counters.
+struct limits {
+  /// Received chunks that one connection holds unread; then it receives nothing until they are read. 32 KiB:
+  /// what a burst of one round trip brings. The kernel may add what it had begun to receive, at most the
+  /// buffers for multishot receives.
+  std::uint32_t unread = 8;
+  /// Bytes of received chunks that the ring holds outside of its buffers, since few of these are left: a full
+  /// buffer for each of 8,192 readers. Beyond, readers wait for a buffer.
+  std::size_t copied = std::size_t{32} * 1024 * 1024;
+  /// Bytes of output in the hands of the ring that TCP has not taken yet: 16,384 connections of 16 KiB, which
+  /// is what http::serve() lets pile up before it waits. Beyond, the connection that has waited longest for
+  /// its peer loses its output, and its flush() fails with ENOBUFS; so does one that needs more alone.
+  std::size_t output = std::size_t{256} * 1024 * 1024;
+};
+
 struct ring_options {
-  std::uint32_t entries = 512;       ///< of the submission queue; halved while memory is short
-  std::uint32_t completions = 0;     ///< of the completion queue; 0: eight times `entries`
-  std::uint32_t buffers = 1024;      ///< receive buffers, a power of two up to 32768
+  std::uint32_t entries = 512;    ///< of the submission queue; halved while memory is short
+  std::uint32_t completions = 0;  ///< of the completion queue; 0: eight times `entries`
+  std::uint32_t buffers = 1024;   ///< receive buffers, a power of two up to 32768; a quarter for readers only
   std::uint32_t buffer_size = 4096;  ///< bytes of each
   task_run mode = task_run::automatic;
+  io::limits limits{};
+};
+
+/// Since the ring was made.
+struct ring_counters {
+  std::uint64_t paused = 0;  ///< receives stopped, as the connection held limits::unread chunks
+  std::uint64_t parked = 0;  ///< readers that waited for a buffer
+  std::uint64_t copied = 0;  ///< chunks copied, as few buffers were left
+  std::uint64_t shed = 0;    ///< connections that lost their output to limits::output
 };
 
 namespace detail {
@@ -68,6 +94,16 @@ class turn_hook {
 
  protected:
   ~turn_hook() = default;
+};
+
+/// The output that the kernel sends for one connection. `shed` ends it.
+class sending_output : public list_link {
+ public:
+  sending_output(void (*shed_function)(void*), void* shed_context) noexcept
+      : shed(shed_function), context(shed_context) {}
+  void (*shed)(void*);
+  void* context;
+  std::size_t bytes = 0;
 };
 
 }  // namespace detail
@@ -131,8 +167,9 @@ class ring {
 
   /// Operations that the kernel has not finished, cancellations and the wake-up for post() included.
   std::size_t in_flight() const noexcept { return in_flight_; }
-  /// Receive buffers that are not with the kernel.
+  /// Receive buffers that are not with the kernel, and copies of what was in some.
   std::size_t leased() const noexcept { return buffers_->leased(); }
+  const ring_counters& counters() const noexcept { return counters_; }
   /// The flags that the kernel granted.
   task_run mode() const noexcept { return mode_; }
 
@@ -186,6 +223,17 @@ class ring {
   /// used again by someone who does not wait for the last completion, the kernel must have looked it up.
   void submit_all() noexcept;
   detail::buffer_pool& buffers() noexcept { return *buffers_; }
+  const io::limits& limits() const noexcept { return limits_; }
+  ring_counters& count() noexcept { return counters_; }
+
+  /// Counts `bytes` for `output` until output_ends(). Makes room by taking from those that began first. False
+  /// if it alone is more than the limit.
+  bool output_begins(detail::sending_output& output, std::size_t bytes) noexcept;
+  void output_ends(detail::sending_output& output) noexcept {
+    if (!output.linked()) return;
+    output.unlink();
+    output_bytes_ -= output.bytes;
+  }
   void add_hook(detail::turn_hook& hook) { hooks_.push_back(&hook); }
   void remove_hook(detail::turn_hook& hook) noexcept {
     for (auto i = hooks_.begin(); i != hooks_.end(); ++i) {
@@ -200,6 +248,8 @@ class ring {
 
  private:
   static constexpr std::size_t resumptions_per_turn = 256;
+  // Who comes back within this time finds the memory still here.
+  static constexpr std::chrono::nanoseconds trim_after = std::chrono::seconds(1);
 
   struct completion {
     std::uint64_t user_data;
@@ -219,7 +269,12 @@ class ring {
     F function;
   };
 
-  ring() noexcept : wheel_(clock::now()), wake_{&woken, this}, now_(clock::now()) {}
+  explicit ring(const io::limits& limits) noexcept
+      : limits_(limits),
+        wheel_(clock::now()),
+        trim_([](void*) { frame_pool::trim(); }, nullptr),
+        wake_{&woken, this},
+        now_(clock::now()) {}
 
   int set_up(const ring_options& options, unsigned flags) noexcept;
   void enqueue(std::unique_ptr<posted> work);
@@ -243,8 +298,13 @@ class ring {
   bool wake_armed_ = false;
   task_run mode_ = task_run::plain;
   std::size_t in_flight_ = 0;
+  io::limits limits_;
+  ring_counters counters_;
   detail::buffer_pool* buffers_ = nullptr;
+  detail::list outputs_;  // what is being sent, the oldest first
+  std::size_t output_bytes_ = 0;
   detail::timer_wheel wheel_;
+  timeout trim_;
   detail::list stop_hooks_;
   std::vector<detail::turn_hook*> hooks_;
   std::vector<completion> stash_;
@@ -279,7 +339,7 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   }
   if (detail::thread_has_ring)
     return setup_error{errc::invalid, 0, "this thread already has a ring; use that one"};
-  std::unique_ptr<ring> self(new ring);
+  std::unique_ptr<ring> self(new ring(options.limits));
   struct attempt {
     task_run mode;
     unsigned flags;
@@ -300,7 +360,7 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   self->initialised_ = true;
   io_uring_register_ring_fd(&self->ring_);  // an optimisation: may fail
   io_uring_ring_dontfork(&self->ring_);
-  self->buffers_ = detail::buffer_pool::create(options.buffers, options.buffer_size);
+  self->buffers_ = detail::buffer_pool::create(options.buffers, options.buffer_size, options.limits.copied);
   if (self->buffers_ == nullptr) return detail::explain_refusal(errno);
   r = self->buffers_->attach(self->ring_);
   if (r < 0) return detail::explain_refusal(-r);
@@ -393,6 +453,23 @@ inline void ring::cancel_fd(int fd) {
   io_uring_sqe_set_data(sqe, nullptr);
   ++in_flight_;
   submit_all();
+}
+
+inline bool ring::output_begins(detail::sending_output& output, std::size_t bytes) noexcept {
+  if (bytes > limits_.output) {
+    ++counters_.shed;
+    return false;
+  }
+  output.bytes = bytes;
+  output_bytes_ += bytes;
+  outputs_.push_back(output);
+  while (output_bytes_ > limits_.output) {
+    auto& oldest = *static_cast<detail::sending_output*>(outputs_.front());
+    output_ends(oldest);
+    ++counters_.shed;
+    oldest.shed(oldest.context);
+  }
+  return true;
 }
 
 inline void ring::submit_all() noexcept {
@@ -491,6 +568,7 @@ inline int ring::turn(bool wait) {
   if (!closing_) buffers_->retry_parked();
   wheel_.advance(now_);
   queue.run(resumptions_per_turn);
+  if (frame_pool::worth_trimming() && !trim_.armed()) arm(trim_, trim_after);
   // These pass by themselves: a signal, the wait's timeout, completions to read first, a lost completion.
   if (r >= 0 || r == -EINTR || r == -ETIME || r == -EBUSY || r == -EAGAIN || r == -EBADR) return 0;
   return r;

@@ -225,6 +225,7 @@ class yield_awaiter {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> self) noexcept {
     node_.handle = self;
+    node_.bulk = true;
     run_queue::current().push(node_);
   }
   void await_resume() const noexcept {}

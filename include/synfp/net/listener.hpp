@@ -61,6 +61,7 @@ class listener_state final : public io::detail::turn_hook {
         options_(options),
         few_from_(few_descriptors_from(descriptor_limit())),
         accept_{&completed, this},
+        pause_{&pause_over, this},
         back_off_(&back_off_over, this),
         stop_hook_(&ring_stops, this) {
     ring_->add_hook(*this);
@@ -80,19 +81,19 @@ class listener_state final : public io::detail::turn_hook {
     ring_->remove_hook(*this);
     for (int fd : fresh_) ::close(fd);
     for (std::size_t i = next_ready_; i != ready_.size(); ++i) ::close(ready_[i].fd);
-    if (armed_) {
-      ring_->cancel(accept_);
-      return;
-    }
-    destroy();
+    if (armed_) ring_->cancel(accept_);
+    destroy_when_idle();
   }
 
   void stop() {
     if (closing_) return;
     closing_ = true;
     ring_->disarm(back_off_);
-    if (armed_ && !pausing_) ring_->cancel(accept_);
-    if (!armed_) drain();
+    if (armed_) {
+      pause();
+    } else {
+      drain();
+    }
   }
 
   io::ring& ring() const noexcept { return *ring_; }
@@ -130,19 +131,31 @@ class listener_state final : public io::detail::turn_hook {
 
   void end_of_reap() override {
     take_fresh();
-    if (armed_ && !pausing_ && !closing_ && ready() > options_.high_water) {
-      pausing_ = true;
-      ring_->cancel(accept_);
-    }
+    if (armed_ && (closing_ || ready() > options_.high_water)) pause();
     arm_if_wanted();
   }
 
  private:
   ~listener_state() = default;
 
-  void destroy() noexcept {
+  void destroy_when_idle() noexcept {
+    if (!abandoned_ || armed_ || pausing_) return;
     if (fd_ >= 0) ::close(fd_);
     delete this;
+  }
+
+  /// The kernel may not find the accept: between two states, or just ended. If it goes on, the next turn asks
+  /// again.
+  void pause() {
+    if (pausing_) return;
+    pausing_ = ring_->start(pause_, [this](::io_uring_sqe* sqe) {
+      io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&accept_), 0);
+    });
+  }
+  static void pause_over(void* self, int, unsigned) {
+    auto& s = *static_cast<listener_state*>(self);
+    s.pausing_ = false;
+    s.destroy_when_idle();
   }
 
   // The condition is asked at the end of every turn and at every pop: the last completion of a cancelled
@@ -168,13 +181,13 @@ class listener_state final : public io::detail::turn_hook {
   void on_accept(int result, unsigned flags) {
     if (abandoned_) {
       if (result >= 0) ::close(result);
-      if (io::detail::is_last(flags)) destroy();
+      if (io::detail::is_last(flags)) armed_ = false;
+      destroy_when_idle();
       return;
     }
     if (result >= 0) fresh_.push_back(result);  // also when it is the last
     if (!io::detail::is_last(flags)) return;
     armed_ = false;
-    pausing_ = false;
     if (result < 0) on_error(-result);
     if (closing_) {
       drain();
@@ -339,6 +352,7 @@ class listener_state final : public io::detail::turn_hook {
   int few_from_;  // a descriptor of this number or above: few are left
 
   io::detail::operation accept_;
+  io::detail::operation pause_;
   io::timeout back_off_;
   io::stop_hook stop_hook_;
   std::chrono::nanoseconds back_off_time_ = shortest_back_off;
@@ -350,7 +364,7 @@ class listener_state final : public io::detail::turn_hook {
   unsigned ready_in_a_row_ = 0;
   int terminal_errno_ = 0;
   bool armed_ = false;
-  bool pausing_ = false;  // the accept is being cancelled because the ready queue is full
+  bool pausing_ = false;  // the accept is being cancelled: the ready queue is full, or this is the end
   bool closing_ = false;  // never arm again
   bool stopped_ = false;  // nothing comes after the ready queue
   bool abandoned_ = false;

@@ -37,6 +37,10 @@ struct waiter {
 
 /// The part of a connection that outlives its handle: until no reference and no operation is left. It owns
 /// the descriptor, the received chunks and the output, so nothing that the kernel still uses is freed early.
+///
+/// A receive begins only for a reader that waits and has nothing. Once begun as a multishot it may bring
+/// chunks before they are asked for; with too many of them it is cancelled. So nobody but a reader ever waits
+/// for a buffer.
 class stream_state {
  public:
   static stream_state* create(io::ring& owner, int fd) {
@@ -85,32 +89,25 @@ class stream_state {
   result<io::buffer> take() {
     if (closed_) return error{errc::canceled, 0};
     if (chunks_ != 0) {
-      auto& pool = ring_->buffers();
-      const std::uint32_t id = first_chunk_;
-      first_chunk_ = pool.next(id);
+      io::detail::chunk* c = first_chunk_;
+      first_chunk_ = c->next;
       --chunks_;
-      io::buffer chunk(pool, id);
-      if (chunks_ == 0) arm_receive();
-      return chunk;
+      return io::buffer(ring_->buffers(), c);
     }
     if (receive_end_ == end_of_stream) return error{errc::closed, 0};
     if (receive_end_ == ECANCELED) return error{errc::canceled, 0};
     return error::from_errno(receive_end_);
   }
 
-  /// Starts the multishot receive unless it runs, has ended, or the connection holds unread chunks.
-  void arm_receive() {
-    if (receiving_ || closed_ || parked_.linked() || receive_end_ != going_on) return;
-    receiving_ = ring_->start(receive_, [this](::io_uring_sqe* sqe) {
-      io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
-      sqe->flags |= IOSQE_BUFFER_SELECT;
-      sqe->buf_group = io::detail::buffer_pool::group;
-    });
-    if (receiving_) {
-      acquire();
-    } else {
-      end_receive(ECANCELED);
-    }
+  /// The reader that waits has nothing yet. Starts to receive unless that goes on already or has ended.
+  void reader_waits() {
+    if (!parked_.linked()) start_receive(false);
+  }
+  /// Only readers wait for a buffer.
+  void reader_left() noexcept {
+    reader_ = nullptr;
+    parked_.unlink();
+    parked_.retried = false;
   }
 
   // ---- sending ----
@@ -132,7 +129,11 @@ class stream_state {
     if (sending_ || flushed()) return;
     in_kernel_.swap(out_);
     sent_ = 0;
-    send_rest();
+    if (ring_->output_begins(output_, in_kernel_.capacity())) {
+      send_rest();
+    } else {
+      fail_send(ENOBUFS);
+    }
   }
 
   /// Ready completions in a row; every so many, the coroutine has to let others run.
@@ -146,31 +147,37 @@ class stream_state {
  private:
   static constexpr int going_on = 0;
   static constexpr int end_of_stream = -1;
-  static constexpr std::uint32_t most_chunks = 8;
-  static constexpr std::size_t most_kept_output = 64 * 1024;
+  // What a connection keeps of each of its two strings while it sends nothing. More comes from the pool
+  // again, which costs little; kept by many idle connections it would be much.
+  static constexpr std::size_t most_kept_output = 1024;
 
   stream_state(io::ring& owner, int fd) noexcept
       : ring_(&owner),
         fd_(fd),
         receive_{&received, this},
+        pause_{&paused, this},
         send_{&sent, this},
-        parked_(&retry_receive, this),
+        parked_(&buffer_may_be_free, this),
+        output_(&shed, this),
         read_timeout_(&read_expired, this),
         write_timeout_(&write_expired, this) {}
   ~stream_state() = default;
 
-  static void wake(waiter* w, wait_end end) noexcept {
+  // Who has moved a page or more since its last turn waits behind those who have not.
+  void wake(waiter* w, wait_end end) noexcept {
     if (w == nullptr || w->node.linked()) return;
     w->end = end;
+    w->node.bulk = std::exchange(moved_, 0) >= 4096;
     run_queue::current().push(w->node);
   }
   static void read_expired(void* self) {
-    wake(static_cast<stream_state*>(self)->reader_, wait_end::timed_out);
+    auto& s = *static_cast<stream_state*>(self);
+    s.wake(s.reader_, wait_end::timed_out);
   }
   static void write_expired(void* self) {
-    wake(static_cast<stream_state*>(self)->writer_, wait_end::timed_out);
+    auto& s = *static_cast<stream_state*>(self);
+    s.wake(s.writer_, wait_end::timed_out);
   }
-  static void retry_receive(void* self) { static_cast<stream_state*>(self)->arm_receive(); }
 
   // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
   void close_when_idle() noexcept {
@@ -187,23 +194,15 @@ class stream_state {
 
   void on_receive(int result, unsigned flags) {
     auto& pool = ring_->buffers();
-    if ((flags & IORING_CQE_F_BUFFER) != 0) {  // also a failed or cancelled receive may carry one
-      std::uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
-      pool.taken(id, result > 0 ? static_cast<std::uint32_t>(result) : 0);
-      if (result > 0 && !closed_) {
-        // Nobody reads, perhaps for long: peers that never take a response must not hold all buffers.
-        if (reader_ == nullptr && pool.scarce()) id = pool.copy_out(id);
-        (chunks_ == 0 ? first_chunk_ : pool.next(last_chunk_)) = id;
-        last_chunk_ = id;
-        ++chunks_;
-      } else {
-        pool.recycle(id);
-      }
-    }
     const bool last = io::detail::is_last(flags);
-    if (last) {
-      receiving_ = false;
-      pausing_ = false;
+    if (last) receiving_ = false;
+    if ((flags & IORING_CQE_F_BUFFER) != 0) {  // also a failed or cancelled receive may carry one
+      const std::uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
+      if (result > 0 && !closed_) {
+        append_chunk(pool.received(id, static_cast<std::uint32_t>(result)));
+      } else {
+        pool.unused(id);
+      }
     }
     if (closed_) return;
     if (ring_->closing()) {
@@ -211,24 +210,74 @@ class stream_state {
       end_receive(ECANCELED);
       return;
     }
+    if (result > 0) {
+      wake(reader_, wait_end::none);
+      if (!last && chunks_ >= ring_->limits().unread) pause();
+      return;
+    }
     if (result == 0) {
       end_receive(end_of_stream);
-    } else if (result > 0) {
-      wake(reader_, wait_end::none);
-    } else if (result == -ENOBUFS) {
-      pool.park(parked_);
-      return;
-    } else if (result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
+    } else if (result != -ENOBUFS && result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
       end_receive(-result);
     }
-    // A chunk that waits is memory that others lack: few, and one only when the pool runs short.
-    const bool enough = chunks_ > most_chunks || (chunks_ > 1 && pool.scarce());
-    if (last) {
-      if (!enough && (chunks_ == 0 || result > 0)) arm_receive();
-    } else if (enough && !pausing_) {
-      pausing_ = true;
-      ring_->cancel(receive_);
+    // It ended before its time. A reader goes on, others when they want to read.
+    if (!last || reader_ == nullptr || chunks_ != 0) return;
+    if (result == -ENOBUFS && !multishot_) {
+      ++ring_->count().parked;
+      pool.park(parked_);
+    } else {
+      start_receive(result == -ENOBUFS);
     }
+  }
+
+  /// `ready`: there are bytes, or were when the last receive found no buffer for them.
+  void start_receive(bool ready) {
+    if (receiving_ || closed_ || receive_end_ != going_on) return;
+    auto& pool = ring_->buffers();
+    multishot_ = pool.plenty();
+    receiving_ = ring_->start(receive_, [&](::io_uring_sqe* sqe) {
+      if (multishot_) {
+        io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+        sqe->buf_group = io::detail::buffer_pool::multishot;
+      } else {
+        io_uring_prep_recv(sqe, fd_, nullptr, pool.buffer_size(), 0);
+        sqe->buf_group = io::detail::buffer_pool::reserve;
+        // Without it who has nothing to receive could fail for want of a buffer, and queue up for one.
+        if (!ready) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      }
+      sqe->flags |= IOSQE_BUFFER_SELECT;
+    });
+    if (receiving_) {
+      acquire();
+    } else {
+      end_receive(ECANCELED);
+    }
+  }
+  static void buffer_may_be_free(void* self) { static_cast<stream_state*>(self)->start_receive(true); }
+
+  /// The kernel may not find the receive: between two states, or just ended. If it goes on, the next chunk
+  /// asks again.
+  void pause() {
+    if (pausing_) return;
+    pausing_ = ring_->start(pause_, [this](::io_uring_sqe* sqe) {
+      io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&receive_), 0);
+    });
+    if (!pausing_) return;
+    ++ring_->count().paused;
+    acquire();
+  }
+  static void paused(void* self, int, unsigned) {
+    auto& s = *static_cast<stream_state*>(self);
+    s.pausing_ = false;
+    s.release();
+  }
+
+  void append_chunk(io::detail::chunk* c) noexcept {
+    if (c->id == io::detail::buffer_pool::no_buffer) ++ring_->count().copied;
+    (chunks_ == 0 ? first_chunk_ : last_chunk_->next) = c;
+    last_chunk_ = c;
+    ++chunks_;
+    moved_ += c->length;
   }
 
   void end_receive(int why) noexcept {
@@ -239,9 +288,9 @@ class stream_state {
   void drop_chunks() noexcept {
     auto& pool = ring_->buffers();
     for (; chunks_ != 0; --chunks_) {
-      const std::uint32_t id = first_chunk_;
-      first_chunk_ = pool.next(id);
-      pool.recycle(id);
+      io::detail::chunk* c = first_chunk_;
+      first_chunk_ = c->next;
+      pool.recycle(c);
     }
   }
 
@@ -253,9 +302,13 @@ class stream_state {
     if (sending_) {
       acquire();
     } else {
-      send_error_ = ECANCELED;
-      wake(writer_, wait_end::none);
+      fail_send(ECANCELED);
     }
+  }
+  void fail_send(int number) noexcept {
+    if (send_error_ == 0) send_error_ = number;
+    drop_sent();
+    wake(writer_, wait_end::none);
   }
 
   static void sent(void* self, int result, unsigned flags) {
@@ -268,23 +321,37 @@ class stream_state {
   }
 
   void on_sent(int result) {
-    if (closed_) return;
     if (result >= 0) {
       sent_ += static_cast<std::size_t>(result);
-    } else if (result != -EINTR && result != -EAGAIN) {
+      moved_ += static_cast<std::size_t>(result);
+    } else if (result != -EINTR && result != -EAGAIN && send_error_ == 0) {
       send_error_ = -result;
     }
-    if (send_error_ == 0 && sent_ < in_kernel_.size()) {
+    if (!closed_ && send_error_ == 0 && sent_ < in_kernel_.size()) {
       send_rest();
-      return;
+      if (sending_) return;
     }
+    drop_sent();
+    if (closed_) return;
+    if (writer_ != nullptr) start_send();  // what was appended meanwhile
+    if (flushed()) wake(writer_, wait_end::none);
+  }
+  void drop_sent() noexcept {
+    ring_->output_ends(output_);
     if (in_kernel_.capacity() > most_kept_output) {
-      in_kernel_ = io::pool_string();
+      io::release(in_kernel_);
     } else {
       in_kernel_.clear();
     }
-    if (writer_ != nullptr) start_send();  // what was appended meanwhile
-    if (flushed()) wake(writer_, wait_end::none);
+  }
+
+  /// Others need the memory.
+  static void shed(void* self) {
+    auto& s = *static_cast<stream_state*>(self);
+    if (s.send_error_ == 0) s.send_error_ = ENOBUFS;
+    io::release(s.out_);
+    s.wake(s.writer_, wait_end::none);
+    if (s.sending_) s.ring_->cancel(s.send_);
   }
 
   io::ring* ring_;
@@ -292,21 +359,25 @@ class stream_state {
   unsigned references_ = 1;
 
   io::detail::operation receive_;
+  io::detail::operation pause_;
   io::detail::operation send_;
-  io::detail::parked_operation parked_;
+  io::detail::parked_reader parked_;
+  io::detail::sending_output output_;
   io::timeout read_timeout_;
   io::timeout write_timeout_;
   waiter* reader_ = nullptr;
   waiter* writer_ = nullptr;
 
   std::uint32_t chunks_ = 0;
-  std::uint32_t first_chunk_ = 0;
-  std::uint32_t last_chunk_ = 0;
+  io::detail::chunk* first_chunk_ = nullptr;
+  io::detail::chunk* last_chunk_ = nullptr;
+  std::size_t moved_ = 0;       // bytes in and out since a reader or writer was woken
   int receive_end_ = going_on;  // or end_of_stream, or an errno
   int send_error_ = 0;
   unsigned ready_in_a_row_ = 0;
   bool receiving_ = false;
-  bool pausing_ = false;  // the receive is being cancelled because too much is unread
+  bool multishot_ = false;  // how the last receive was begun
+  bool pausing_ = false;    // the receive is being cancelled because too much is unread
   bool sending_ = false;
   bool closed_ = false;
 
@@ -330,7 +401,10 @@ class stream_awaiter {
 
  protected:
   // To the end of the run queue: the operation is complete, but others shall have their turn.
-  void yield() noexcept { run_queue::current().push(waiter_.node); }
+  void yield() noexcept {
+    waiter_.node.bulk = true;
+    run_queue::current().push(waiter_.node);
+  }
   /// errc::canceled or errc::timed_out, whichever ended the wait.
   error ended() const noexcept {
     return {waiter_.end == wait_end::timed_out ? errc::timed_out : errc::canceled, 0};
@@ -361,7 +435,7 @@ class read_awaiter : stream_awaiter {
       return true;
     }
     state_->waited();
-    state_->arm_receive();  // may fail, and then wakes
+    state_->reader_waits();  // may fail, and then wakes
     if (limit_ != for_ever && !waiter_.node.linked()) state_->ring().arm(state_->read_timeout(), limit_);
     return true;
   }
@@ -376,7 +450,7 @@ class read_awaiter : stream_awaiter {
   void leave() noexcept {
     if (!waiting_) return;
     waiting_ = false;
-    state_->set_reader(nullptr);
+    state_->reader_left();
     if (limit_ != for_ever) state_->ring().disarm(state_->read_timeout());
   }
 };
@@ -454,7 +528,8 @@ class stream {
   io::pool_string& out() noexcept { return state_->out(); }
   void write(std::string_view text) { state_->out().append(text); }
 
-  /// Awaits that everything in out() is handed to TCP: result<void>. The kernel's error if the peer is gone.
+  /// Awaits that everything in out() is handed to TCP: result<void>. The kernel's error if the peer is gone;
+  /// ENOBUFS if others needed the memory of what the peer did not take (io::limits::output).
   /// errc::timed_out after `limit`: the sending goes on, a later flush waits for the rest, close() ends it.
   detail::flush_awaiter flush(std::chrono::nanoseconds limit = detail::for_ever) noexcept {
     return {*state_, limit};

@@ -54,6 +54,16 @@ class list {
     head_.prev_->next_ = &link;
     head_.prev_ = &link;
   }
+  void push_front(list_link& link) noexcept {
+    if (empty()) {
+      push_back(link);
+      return;
+    }
+    link.prev_ = &head_;
+    link.next_ = head_.next_;
+    head_.next_->prev_ = &link;
+    head_.next_ = &link;
+  }
   list_link* pop_front() noexcept {
     list_link* link = front();
     if (link != nullptr) link->unlink();

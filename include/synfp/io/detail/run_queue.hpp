@@ -19,31 +19,48 @@ class run_node : public list_link {
   explicit run_node(std::coroutine_handle<> h) noexcept : handle(h) {}
 
   std::coroutine_handle<> handle;
+  bool bulk = false;  // as it will be queued next: behind those who need little
 };
 
-/// First in, first out. One per thread; a node is resumed by the thread that queued it.
+/// First in, first out, in two classes. Who moves much data, or has had its turn and wants to go on, is
+/// `bulk` and waits for the others; these leave it a sixteenth of the resumptions, and it takes no more at a
+/// time. So with a thousand connections that always have work, the little work of one more does not wait for
+/// theirs.
+///
+/// One per thread; a node is resumed by the thread that queued it.
 class run_queue {
  public:
   constexpr run_queue() noexcept = default;
 
   static run_queue& current() noexcept { return current_; }
 
-  bool empty() const noexcept { return nodes_.empty(); }
+  bool empty() const noexcept { return prompt_.empty() && bulk_.empty(); }
 
   /// Queues `node` unless it already is.
   void push(run_node& node) noexcept {
-    if (!node.linked()) nodes_.push_back(node);
+    if (!node.linked()) (node.bulk ? bulk_ : prompt_).push_back(node);
   }
 
   /// Resumes at most `max` coroutines, also those queued meanwhile. Returns how many.
   std::size_t run(std::size_t max) {
-    std::size_t n = 0;
-    for (; n != max; ++n) {
-      list_link* link = nodes_.pop_front();  // out before it resumes: that may destroy the node
-      if (link == nullptr) break;
+    const std::size_t most_bulk = max < 16 ? 1 : max / 16;
+    const std::size_t most_prompt = max - max / 16;
+    std::size_t prompt = 0;
+    std::size_t bulk = 0;
+    while (prompt + bulk != max) {
+      list_link* link = nullptr;  // out before it resumes: that may destroy the node
+      if (prompt < most_prompt || bulk_.empty()) link = prompt_.pop_front();
+      if (link != nullptr) {
+        ++prompt;
+      } else {
+        if (bulk == most_bulk) break;
+        link = bulk_.pop_front();
+        if (link == nullptr) break;
+        ++bulk;
+      }
       static_cast<run_node*>(link)->handle.resume();
     }
-    return n;
+    return prompt + bulk;
   }
   void drain() {
     while (run(1) != 0) {
@@ -51,7 +68,8 @@ class run_queue {
   }
 
  private:
-  list nodes_;
+  list prompt_;
+  list bulk_;
 
   static thread_local run_queue current_;
 };
