@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """synfp read as users run it: link types, file formats, damage, pipes. Usage: read.py SYNFP DATA_DIRECTORY [unittest
 arguments]. No privileges."""
+import datetime
 import json
 import os
 import pty
+import resource
 import select
 import struct
 import subprocess
@@ -14,8 +16,7 @@ import time
 import unittest
 
 SYNFP, DATA = sys.argv.pop(1), sys.argv.pop(1)
-FORMATS = ["json", "p0f", "muonfp", "haproxy", "satori", "ndpi", "pfos", "ja4t", "table"]
-ETHERNET, NULL, LOOP, RAW, SLL, SLL2, IPV4, IPV6 = 1, 0, 108, 101, 113, 276, 228, 229
+ETHERNET, NULL, LOOP, RAW, SLL, SLL2, IPV4, IPV6, PPP, HDLC, USB = 1, 0, 108, 101, 113, 276, 228, 229, 9, 104, 189
 with open(os.path.join(DATA, "syn.json")) as syns:
     VECTORS = json.load(syns)
 PACKETS = [bytes.fromhex(v["packet_hex"]) for v in VECTORS]
@@ -60,12 +61,12 @@ def block(order, kind, body):
     return struct.pack(order + "II", kind, len(body) + 12) + body + struct.pack(order + "I", len(body) + 12)
 
 
-def pcapng(frames, links=(ETHERNET,), order="<"):
+def pcapng(frames, links=(ETHERNET,), order="<", snaplens=None):
     """Frames are (interface, bytes) or bytes."""
     out = block(order, 0x0a0d0d0a, struct.pack(order + "IHHq", 0x1a2b3c4d, 1, 0, -1))
-    for link in links:
+    for i, link in enumerate(links):
         nanoseconds = struct.pack(order + "HHB3xHH", 9, 1, 9, 0, 0)
-        out += block(order, 1, struct.pack(order + "HHI", link, 0, 0) + nanoseconds)
+        out += block(order, 1, struct.pack(order + "HHI", link, 0, snaplens[i] if snaplens else 0) + nanoseconds)
     for i, frame in enumerate(frames):
         interface, data = frame if isinstance(frame, tuple) else (0, frame)
         stamp = (1_700_000_000 + i) * 10**9 + 5000 + i
@@ -106,9 +107,11 @@ class Formats(unittest.TestCase):
         self.assertEqual(len(rows), 84)
         for row, answer in zip(rows, answers):
             cells = row.split()
-            self.assertIn(answer["peer"]["address"], cells[0])
-            self.assertEqual(cells[2], str(answer["syn"]["ip"]["ttl"]))
-            self.assertEqual(cells[5], answer["fingerprint"]["p0f"])
+            self.assertRegex(cells[0], r"^[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}$")
+            self.assertIn(answer["peer"]["address"], cells[1])
+            self.assertIn(answer["local"]["address"], cells[2])
+            self.assertEqual(cells[3:6], ["-" if v is None else str(v) for v in (answer["syn"]["ip"]["ttl"], answer["syn"]["tcp"]["mss"],
+                                                           answer["syn"]["tcp"]["window"])])
             os_ = answer["os"]
             title = f"{os_['name']} {os_['flavor']}".strip() if os_["label"] else "-"
             self.assertEqual(" ".join(cells[6:]), title + " (fuzzy)" * (os_["match"] == "fuzzy"))
@@ -129,6 +132,7 @@ class Formats(unittest.TestCase):
             self.assertEqual(lines, [])
             self.assertIn("FoxIO License", errors)
             self.assertIn("-DSYNFP_JA4T=ON", errors)
+            self.assertNotIn("ja4t", read(data, "--format", "unknown", status=2)[1])
         else:
             self.assertEqual(read(data, "--format", "ja4t")[0], [v["ja4t"] for v in VECTORS])
 
@@ -148,9 +152,102 @@ class Formats(unittest.TestCase):
         os.close(theirs)
         text = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
         os.close(ours)
-        self.assertEqual(text[0].split(), ["PEER", "LOCAL", "TTL", "MSS", "WIN", "P0F", "OS"])
-        self.assertEqual(text[0].index("P0F"), text[1].index("4:64+0"))
+        self.assertEqual(text[0].split(), ["TIME", "PEER", "LOCAL", "TTL", "MSS", "WIN", "OS"])
+        self.assertEqual(text[0].index("OS"), text[1].index("Linux"))
+        self.assertEqual(text[0].index("TTL") + 3, text[1].index(" 64 ") + 3)
         self.assertEqual(len(text), 2)
+
+    def test_the_table_has_the_time_of_day_of_the_local_zone(self):
+        data = pcap([ethernet(V4)])
+        for zone in ("UTC", "Asia/Kolkata", "UTC+3:30"):
+            done = subprocess.run([SYNFP, "read", "-"], input=data, capture_output=True, env={**os.environ, "TZ": zone})
+            expected = subprocess.run(["date", "-d", "@1700000000", "+%H:%M:%S.005"], capture_output=True, text=True,
+                                      env={**os.environ, "TZ": zone}, check=True).stdout.strip()
+            self.assertEqual(done.stdout.decode().split()[0], expected, zone)
+        self.assertEqual(datetime.datetime.fromtimestamp(1700000000, datetime.timezone.utc).hour, 22)
+        none = bytearray(data)
+        none[28:32] = b"\xff\xff\xff\x7f"
+        self.assertTrue(read(bytes(none))[0][0].startswith("-            "))
+
+    def test_the_table_has_at_most_120_columns(self):
+        """Addresses and names of systems as long as they get; columns stay in line."""
+        long_v6 = V6[:8] + bytes.fromhex("20010db8a18d4e005d4c1b2a9f3e7c11" "20010db8a18d4e005d4c1b2a9f3e7c22") + V6[40:]
+        short_v6 = V6[:8] + bytes.fromhex("20010db8000000000000000000000001") * 2 + V6[40:]
+        with tempfile.NamedTemporaryFile("w", suffix=".fp") as names:
+            names.write("classes = unix\n[tcp:request]\nlabel = s:unix:" + "Long" * 30 + ":name\n"
+                        "sig = *:64:0:*:*,*:mss,sok,ts,nop,ws::0\nlabel = s:unix:" + "Fuzzy" * 30 + ":x\n"
+                        "sig = *:60:0:*:*,*:mss,sok,ts,nop,ws:id+:0\n")
+            names.flush()
+            foreign = V4[:4] + b"\0\0" + b"\0" + V4[7:8] + b"\x3c" + V4[9:]
+            for syns in ([V4, long_v6], [long_v6, V4, short_v6, foreign]):
+                rows, _ = read(pcap([ethernet(p) for p in syns]), "--p0f-db", names.name)
+                self.assertLessEqual(max(map(len, rows)), 120, rows)
+                self.assertGreaterEqual(max(map(len, rows)), 80)
+                starts = {row.index("  64  ") if "  64  " in row else row.index("  60  ") for row in rows[-3:]}
+                self.assertEqual(len(starts), 1 if len(syns) == 4 else 2)
+            port = struct.unpack("!H", V6[40:42])[0]
+            cell = next(row for row in rows if "2001:db8.." in row).split()[1]
+            self.assertTrue(cell.startswith("[2001:db8") and cell.endswith(f"7c11]:{port}"), cell)
+            self.assertLessEqual(len(cell), 27)
+
+    def test_json_of_many_is_in_order(self):
+        """More than one batch, which several threads share."""
+        frames = [ethernet(to_port(PACKETS[i % len(PACKETS)], 1 + i % 60000)) for i in range(5000)]
+        answers, _ = read_json(pcap(frames))
+        self.assertEqual([a["frame"] for a in answers], list(range(1, 5001)))
+        self.assertEqual([a["local"]["port"] for a in answers], [1 + i % 60000 for i in range(5000)])
+        one_processor = subprocess.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), SYNFP, "read", "-", "--format",
+                                        "json"], input=pcap(frames), capture_output=True, check=True)
+        self.assertEqual([json.loads(line) for line in one_processor.stdout.splitlines()], answers)
+
+    def test_json_without_threads(self):
+        """Where no thread can be started, one does all."""
+        if os.geteuid() == 0:
+            switch = ["setpriv", "--reuid", "65534", "--clear-groups"]
+        else:
+            switch = []
+        data = pcap([ethernet(V4)] * 3000)
+        done = subprocess.run([*switch, SYNFP, "read", "-", "--format", "json"], input=data, capture_output=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), 3000)
+
+    def test_count(self):
+        data = pcap([ethernet(p) for p in (V4, V6, V4, V6)])
+        for n in (1, 3, 4, 9):
+            for form in ("json", "p0f", "table"):
+                lines, errors = read(data, "--count", str(n), "--format", form)
+                self.assertEqual((len(lines), errors), (min(n, 4), ""))
+        self.assertEqual(len(read(data[:-1], "--count", "3")[0]), 3)  # the damage behind it is not reached
+        self.assertEqual([json.loads(line)["frame"] for line in read(data, "--count", "2", "ip6", "--format", "json")[0]],
+                         [2, 4])
+        for wrong in ("0", "-1", "x"):
+            self.assertIn("--count", read(b"", "--count", wrong, status=2)[1])
+
+    def test_filter_expressions(self):
+        frames = [ethernet(to_port(p, n)) for n in (80, 443) for p in (V4, V6)]
+        address = ".".join(map(str, V4[12:16]))
+
+        def frames_of(*words, data=pcap(frames)):
+            lines, errors = read(data, "--format", "json", *words)
+            self.assertEqual(errors, "")
+            return [json.loads(line)["frame"] for line in lines]
+
+        for data in (pcap(frames), pcapng(frames)):
+            self.assertEqual(frames_of(f"host {address}", data=data), [1, 3])
+            self.assertEqual(frames_of("host", address, "and", "port", "443", data=data), [3])
+            self.assertEqual(frames_of("ip6 and not port 80", "--filter-port", "443", data=data), [4])
+            self.assertEqual(frames_of("--filter-port", "443", "ip6 or ip", data=data), [3, 4])
+            self.assertEqual(frames_of("udp", data=data), [])
+            self.assertEqual(frames_of("", data=data), [1, 2, 3, 4])
+        # The frame as it is in the file, as with tcpdump; each link type has its own program.
+        mixed = pcapng([(0, ethernet(V4)), (1, V4), (1, V6)], (ETHERNET, RAW))
+        self.assertEqual(frames_of("ip", data=mixed), [1, 2])
+        for data in (pcap(frames), pcapng(frames)):
+            lines, errors = read(data, "hots 1.2.3.4", status=2)
+            self.assertEqual(lines, [])
+            self.assertRegex(errors, r"^synfp: the filter 'hots 1.2.3.4' cannot be used on .* EN10MB \(1\): ")
+        self.assertIn("cannot be used on frames of the link type RAW", read(pcap([V4], RAW), "wlan type data", status=2)[1])
 
     def test_filter_port(self):
         frames = [ethernet(to_port(p, n)) for n in (80, 443, 8080) for p in (V4, V6)]
@@ -190,11 +287,51 @@ class Links(unittest.TestCase):
                 self.check(link, frames, expected[packet])
 
     def test_others_are_refused_by_name(self):
-        _, errors = read(pcap([], 105), status=2)
-        self.assertIn("IEEE802_11 (105)", errors)
-        self.assertIn("tcprewrite", errors)
-        _, errors = read(pcap([], 147), status=2)
-        self.assertIn("(147)", errors)
+        """With nothing that does not work: tcprewrite knows none of them."""
+        _, errors = read(pcap([], 10), status=2)
+        self.assertIn("its frames (link type FDDI (10)) are not read, only those of Ethernet, raw IP,", errors)
+        self.assertNotIn("tcprewrite", errors)
+        self.assertIn("(147)", read(pcap([], 147), status=2)[1])
+        _, errors = read(pcapng([(0, b"x"), (1, b"y")], (USB, 147)), status=2)
+        self.assertIn("its frames (1 link type unknown (147), 1 link type USB_LINUX (189)) are not read", errors)
+
+    def test_given_files(self):
+        """(signature of each SYN, what stderr says behind the name)"""
+        linux = "4:64+0:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0"
+        for name, lines, errors in (
+            ("enc_pppoe_v4.pcap", [linux], ""), ("enc_mpls_1.pcap", [linux], ""), ("enc_snap.pcap", [linux], ""),
+            ("enc_gre.pcap", [], "1 of 1 frames not read: 1 GRE"), ("enc_vxlan.pcap", [], "1 of 1 frames not read: 1 VXLAN"),
+            ("link_ppp_9.pcap", [linux], ""), ("link_chdlc_104.pcap", [linux], ""), ("link_radiotap_127.pcap", [linux], ""),
+            ("ng_snap_differs.pcapng", [linux, linux], ""), ("ng_link_differs_unused.pcapng", [linux], "")):
+            path = os.path.join(DATA, "cases", name)
+            done = subprocess.run([SYNFP, "read", path, "--format", "p0f"], capture_output=True, text=True)
+            said = f"synfp: {path}: {errors}\n" if errors else ""
+            self.assertEqual((done.returncode, done.stdout.splitlines(), done.stderr), (0, lines, said), name)
+
+    def test_an_atomic_fragment_is_a_whole_packet(self):
+        path = os.path.join(DATA, "cases", "v6_atomic_fragment.pcap")
+        with open(path, "rb") as file:
+            (answer,), errors = read_json(file.read())
+        self.assertEqual(errors, "")
+        self.assertEqual(answer["fingerprint"]["muonfp"], "64240:2-4-8-1-3:1460:7")
+        self.assertEqual(answer["fingerprint"]["haproxy"], "00d8a8faf005b447")
+        self.assertIsNone(answer["fingerprint"]["p0f"])
+
+    def test_encapsulations_are_counted_by_kind(self):
+        def ipv4(protocol):
+            return ethernet(V4[:9] + bytes([protocol]) + V4[10:])
+
+        frames = [ipv4(47)] * 3 + [ipv4(4), ipv4(99), ethernet(V4), bytes(12) + b"\x88\xe7" + bytes(60)]
+        frames += [bytes(12) + b"\x08\x06" + bytes(46), bytes(12) + b"\x88\xcc" + bytes(46)]  # ARP and LLDP hold none
+        frames += [bytes(12) + b"\x12\x34" + bytes(46)] * 2
+        lines, errors = read(pcap(frames))
+        self.assertEqual(len(lines), 1)
+        self.assertEqual(errors, "synfp: stdin: 8 of 11 frames not read: 3 GRE, 2 ethertype 0x1234, 1 IP protocol 99, "
+                                 "1 IPv4 in IP, 1 PBB\n")
+        many = [bytes(12) + struct.pack("!H", 0xa000 + i) + bytes(46) for i in range(30)]
+        errors = read(pcap(many))[1]
+        self.assertTrue(errors.endswith("1 ethertype 0xa009, 20 others\n"), errors)
+        self.assertEqual(read(pcap(frames[7:9])), ([], ""))
 
 
 class Files(unittest.TestCase):
@@ -220,16 +357,22 @@ class Files(unittest.TestCase):
         answers, _ = read_json(pcapng([(0, ethernet(V4)), (1, ethernet(V6)), (0, ethernet(V4))], (ETHERNET, ETHERNET)))
         self.assertEqual([a["syn"]["ip"]["version"] for a in answers], [4, 6, 4])
 
-    def test_interfaces_of_different_link_types(self):
-        head = pcapng([ethernet(V4)])
-        other = block("<", 1, struct.pack("<HHI", RAW, 0, 0))
-        lines, errors = read(head + other + pcapng([ethernet(V4)]), status=1)
-        self.assertEqual(len(lines), 1)
-        self.assertIn("frame 2", errors)
-        self.assertIn("libpcap reads files of one link type", errors)
-        lines, errors = read(pcapng([ethernet(V4)], (ETHERNET, RAW)), status=1)
-        self.assertEqual(lines, [])
-        self.assertIn("one link type", errors)
+    def test_what_mergecap_writes(self):
+        """An interface for each input, with link type and snaplen of its own; some without packets."""
+        answers, errors = read_json(
+            pcapng([(1, V4), (0, ethernet(V6)), (3, b"usb"), (4, b"\xff\3\0\x21" + V4), (5, b"\x0f\0\x86\xdd" + V6)],
+                   (ETHERNET, RAW, SLL, USB, PPP, HDLC), snaplens=(262144, 65535, 96, 0, 1500, 65535)))
+        self.assertEqual([a["frame"] for a in answers], [1, 2, 4, 5])
+        self.assertEqual([a["syn"]["ip"]["version"] for a in answers], [4, 6, 4, 6])
+        self.assertEqual(errors, "synfp: stdin: 1 of 5 frames not read: 1 link type USB_LINUX (189)\n")
+
+    def test_sections_differ_in_byte_order_and_interfaces(self):
+        data = b"".join(pcapng([packet if link == RAW else ethernet(packet)], (link,), order)
+                        for order in "<>" for link in (ETHERNET, RAW) for packet in (V4, V6))
+        answers, errors = read_json(data)
+        self.assertEqual(errors, "")
+        self.assertEqual([a["syn"]["ip"]["version"] for a in answers], [4, 6] * 4)
+        self.assertEqual({a["time"] for a in answers}, {1700000000.000005})
 
     def test_a_file_and_stdin_say_the_same(self):
         path = os.path.join(DATA, "linux618.pcap")
@@ -262,7 +405,7 @@ class Files(unittest.TestCase):
                 complete = max((n for n, end in enumerate(ends) if end <= size), default=None)
                 with self.subTest(make=make.__name__, size=size):
                     self.assertEqual(len(lines), complete or 0)
-                    if size in ends:
+                    if size in ends or (make is pcapng and size == 28):  # a section without interfaces
                         self.assertEqual((done.returncode, done.stderr), (0, b""))
                     elif complete is None:
                         self.assertEqual(done.returncode, 2)
@@ -280,11 +423,11 @@ class Files(unittest.TestCase):
         self.assertIn("damaged at frame 2: ", errors)
 
     def test_what_the_capture_cut_is_counted(self):
-        frames = [ethernet(V4), ethernet(V6), b"\xff" * 60]
+        frames = [ethernet(V4), ethernet(V6), bytes(12) + b"\x08\x06" + bytes(46)]
         lines, errors = read(pcap(frames, cut=14 + 60))
         self.assertEqual(len(lines), 1)
         self.assertEqual(errors, "synfp: stdin: 1 of 3 frames refused: 1 cut short by the capture\n")
-        lines, errors = read(pcap(frames, cut=1))
+        lines, errors = read(pcap(frames[:2] + [ethernet(V4)], cut=1))
         self.assertEqual(errors, "synfp: stdin: 3 of 3 frames refused: 3 cut short by the capture\n")
 
     def test_refused_frames_are_counted_by_reason(self):
@@ -334,18 +477,18 @@ class Pipes(unittest.TestCase):
             process.stdin.close()
             self.assertEqual(process.wait(timeout=60), 0)
 
-    def test_progress_is_drawn_on_a_terminal_and_erased(self):
+    def progress(self, data, *options, large=True, stdout=subprocess.DEVNULL):
+        """What comes to a terminal as stderr while so much data is read that something must come, if `large`."""
         ours, theirs = pty.openpty()
-        other = bytes(60)  # frames without a SYN
-        many = pcap([other] * 1024)
-        with subprocess.Popen([SYNFP, "read", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        with subprocess.Popen([SYNFP, "read", "-", *options], stdin=subprocess.PIPE, stdout=stdout, stderr=theirs) as process:
             os.close(theirs)
-            os.write(process.stdin.fileno(), many[:24])
-            deadline = time.monotonic() + 30
-            while not select.select([ours], [], [], 0.05)[0]:
+            process.stdin.write(data[:24])
+            deadline = time.monotonic() + 120
+            written = 0
+            while not select.select([ours], [], [], 0)[0] and (large or written < 32 << 20):
                 self.assertLess(time.monotonic(), deadline)
-                process.stdin.write(many[24:])
-                process.stdin.flush()
+                process.stdin.write(data[24:])
+                written += len(data) - 24
             process.stdin.close()
             self.assertEqual(process.wait(timeout=60), 0)
         text = b""
@@ -355,8 +498,19 @@ class Pipes(unittest.TestCase):
             except OSError:  # the other side is closed
                 break
         os.close(ours)
-        self.assertRegex(text, rb"^\rsynfp: [0-9]+ frames")
-        self.assertRegex(text, rb"\r +\r$")
+        return text, written
+
+    def test_progress_of_a_large_file_is_drawn_on_a_terminal_and_erased(self):
+        """Also while SYNs are printed to somewhere else."""
+        for frames in ([bytes(12) + b"\x08\x06" + bytes(1000)] * 1024, [ethernet(V4)] * 1024):
+            text, written = self.progress(pcap(frames), "--format", "p0f")
+            self.assertRegex(text, rb"^\rsynfp: stdin: [0-9]+ MiB, [0-9]+ frames")
+            self.assertNotIn(b"\r ", text.rstrip(b"\r ")[1:], "erased only at the end")
+            self.assertRegex(text, rb"\r +\r$")
+            self.assertGreaterEqual(written, 64 << 20)
+
+    def test_no_progress_of_a_small_file(self):
+        self.assertEqual(self.progress(pcap([bytes(12) + b"\x08\x06" + bytes(1000)] * 1024), large=False)[0], b"")
 
 
 if __name__ == "__main__":

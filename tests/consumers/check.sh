@@ -42,15 +42,27 @@ expect_missing() {  # SENTENCE CMAKE_ARGUMENTS...
   [[ $output == *"$sentence"* ]] || fail "no clear message, but: $output"
 }
 
+check_program() {
+  local page
+  [[ $("$prefix/bin/synfp" --version) == "synfp "[0-9]*.[0-9]*.[0-9]* ]] || fail "synfp is not installed"
+  for page in synfp synfp-read synfp-watch synfp-flood synfp-sizing; do
+    [[ -s $prefix/share/man/man1/$page.1 ]] || fail "no man page $page"
+  done
+  bash -c "source '$prefix/share/bash-completion/completions/synfp' && complete -p synfp" >/dev/null ||
+    fail "no completion for bash"
+}
+
 [[ $consumer == install ]] || rm -rf "$build"
 case $consumer in
   install)
     rm -rf "$prefix"
     cmake --install "$build" --prefix "$prefix" >/dev/null
     # The tree can be moved: nothing remembers where it was made.
-    ! grep -rF "$prefix" "$prefix" || fail "installed files name the prefix"
-    ! grep -rF "$build" "$prefix" || fail "installed files name the build directory"
+    # (Not of programs: their debug information names the sources.)
+    ! grep -rIF "$prefix" "$prefix" || fail "installed files name the prefix"
+    ! grep -rIF "$build" "$prefix" || fail "installed files name the build directory"
     [[ -f $prefix/include/synfp/version.hpp ]] || fail "no headers"
+    [[ ! -f $build/tools/cli/synfp ]] || check_program
     ;;
   find_package) consume_cmake find_package "-DCMAKE_PREFIX_PATH=$prefix" ;;
   find_package_probe) consume_cmake find_package "-DCMAKE_PREFIX_PATH=$prefix" -DCONSUMER_COMPONENTS=probe ;;

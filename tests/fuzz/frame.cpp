@@ -20,8 +20,11 @@ void check(bool holds) {
   if (!holds) __builtin_trap();
 }
 
-constexpr std::array links{DLT_EN10MB, DLT_RAW,       DLT_IPV4,       DLT_IPV6, DLT_NULL,
-                           DLT_LOOP,   DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_PPP};
+// Their order is that of the seeds: new ones go to the end.
+constexpr std::array links{
+    DLT_EN10MB,           DLT_RAW,  DLT_IPV4, DLT_IPV6,       DLT_NULL,      DLT_LOOP,   DLT_LINUX_SLL,
+    DLT_LINUX_SLL2,       DLT_PPP,  DLT_FDDI, DLT_PPP_SERIAL, DLT_PPP_ETHER, DLT_C_HDLC, DLT_IEEE802_11,
+    DLT_IEEE802_11_RADIO, DLT_NFLOG};
 
 /// One object without control characters, whose quotes and braces pair.
 void check_json(const std::string& text) {
@@ -55,7 +58,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t wire = frame.size() + data[1];
   const cli::frame_syn found = cli::read_frame(link, frame, wire);
   check(found.syn.has_value() == (found.why == refusal::none) && found.why < refusal::count_);
-  check(cli::reads_link(link) || found.why == refusal::not_a_syn);
+  check((found.why == refusal::unread) != found.unread.text.empty());
+  check(cli::reads_link(link) == (found.unread.text != cli::unread_link));
   if (found.syn) check_syn(*found.syn, frame, wire);
 
   // Nothing behind the packet has a say in it, and nothing is cut short that is whole.

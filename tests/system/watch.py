@@ -132,6 +132,9 @@ class Watch(unittest.TestCase):
                         self.assertEqual([line.pop("frame") for line in file], [1, 2, 3])
                         self.assertEqual([line["syn"] for line in live[:2]], [answer["syn"] for answer in answers])
                         self.assertEqual([line["peer"] for line in live[:2]], [answer["peer"] for answer in answers])
+                    if form == "table":  # the kernel and the capture look at the clock one after the other
+                        for lines in (live, file):
+                            lines[:] = [line.split(maxsplit=1)[1] for line in lines]
                     self.assertEqual(live, file)
         self.assertIsNone(self.xdp())
 

@@ -269,8 +269,8 @@ command add_flood(CLI::App& app) {
       ->expected(1)
       ->type_name("PREFIX")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->capture_default_str();
-  sub->add_option("--shape", s->what.shape, "whose SYNs: none (no options), linux, windows, macos, mixed")
+      ->default_str(s->sources[0]);
+  sub->add_option("--shape", s->what.shape, "whose SYNs; those of none have no options")
       ->check(CLI::IsMember({"none", "linux", "windows", "macos", "mixed"}))
       ->type_name("SHAPE")
       ->capture_default_str();

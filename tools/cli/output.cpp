@@ -10,6 +10,11 @@
 #include <charconv>
 #include <climits>  // PIPE_BUF
 #include <cstring>
+#include <ctime>
+#include <future>
+#include <iterator>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include <synfp/json.hpp>
@@ -25,12 +30,20 @@ namespace {
 
 using namespace synfp;
 
-constexpr std::size_t enough = 64 * 1024;
+constexpr std::size_t enough = 64 * 1024;  // bytes
+constexpr std::size_t batch = 1024;        // SYNs
+
+// Of the table.
+constexpr std::size_t time_width = 12, address_width = 27;
 
 constexpr std::pair<std::string_view, format> names[] = {
     {"table", format::table},   {"json", format::json},       {"p0f", format::p0f},
     {"muonfp", format::muonfp}, {"haproxy", format::haproxy}, {"satori", format::satori},
-    {"ndpi", format::ndpi},     {"pfos", format::pfos},       {"ja4t", format::ja4t}};
+    {"ndpi", format::ndpi},     {"pfos", format::pfos},
+#ifdef SYNFP_JA4T
+    {"ja4t", format::ja4t},
+#endif
+};
 
 template <std::size_t N>
 std::string_view or_dash(const std::optional<fixed_text<N>>& text) {
@@ -56,6 +69,20 @@ void append_time(std::string& out, const wall_time& t) {
   out.append(digits, static_cast<std::size_t>(end + 10 - digits));
 }
 
+/// "13:59:07.042", in the local time zone.
+fixed_text<12> time_of_day(const std::optional<wall_time>& t) {
+  fixed_text<12> text;
+  std::tm split{};
+  const std::time_t seconds = t ? t->seconds : 0;
+  if (!t || ::localtime_r(&seconds, &split) == nullptr) {
+    text.push_back('-');
+    return text;
+  }
+  text.append(fmt::format("{:02}:{:02}:{:02}.{:03}", split.tm_hour, split.tm_min, split.tm_sec,
+                          t->nanoseconds / 1'000'000));
+  return text;
+}
+
 }  // namespace
 
 void add_format(CLI::App& sub, format& chosen) {
@@ -65,6 +92,18 @@ void add_format(CLI::App& sub, format& chosen) {
     known.emplace_back(name);
     if (f == chosen) now = name;
   }
+  const auto built = [](const std::string& wanted) -> std::string {
+#ifndef SYNFP_JA4T
+    if (wanted == "ja4t")
+      throw failure(
+          "this program was built without JA4T, a method under the FoxIO License 1.1: non-commercial use "
+          "only, patent pending (see NOTICE); if your use is one that it allows, build with cmake "
+          "-DSYNFP_JA4T=ON");
+#else
+    (void)wanted;
+#endif
+    return {};
+  };
   sub.add_option_function<std::string>(
          "--format",
          [&chosen](const std::string& wanted) {
@@ -74,6 +113,7 @@ void add_format(CLI::App& sub, format& chosen) {
          },
          "what a line says of a SYN: everything (json), one fingerprint, or columns for the eye (table); '-' "
          "where the format has nothing to say")
+      ->check(built, "")
       ->check(CLI::IsMember(known))
       ->type_name("FORMAT")
       ->default_str(now);
@@ -84,6 +124,12 @@ void add_filter_port(CLI::App& sub, std::vector<std::uint16_t>& ports) {
       ->check(CLI::Range(1, 65535))
       ->type_name("PORT")
       ->allow_extra_args(false);
+}
+
+void add_count(CLI::App& sub, std::uint64_t& count) {
+  sub.add_option("--count", count, "end after so many lines")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000'000}))
+      ->type_name("N");
 }
 
 fingerprint::identifier databases::open() const {
@@ -110,96 +156,130 @@ void add_databases(CLI::App& sub, databases& asked) {
 
 output::output(int fd, format f, const databases& asked, std::function<void()> before_write)
     : fd_(fd), format_(f), who_(asked.open()), before_write_(std::move(before_write)) {
-#ifndef SYNFP_JA4T
-  if (f == format::ja4t)
-    throw failure(
-        "this program was built without JA4T, a method under the FoxIO License 1.1: non-commercial use only, "
-        "patent pending (see NOTICE); if your use is one that it allows, build with cmake -DSYNFP_JA4T=ON");
-#endif
-  text_.reserve(enough + 4096);
   if (f != format::table || ::isatty(fd) != 1) return;
-  constexpr std::string_view head[] = {"PEER", "LOCAL", "TTL", "MSS", "WIN", "P0F"};
-  for (std::size_t i = 0; i < width_.size(); ++i) append_cell(i, head[i], i >= 2 && i <= 4);
-  text_.append("OS\n");
+  append_cell("TIME", time_width);
+  append_cell("PEER", width_[0]);
+  append_cell("LOCAL", width_[1]);
+  text_.append("TTL    MSS    WIN  OS\n");
 }
 
-void output::append_cell(std::size_t column, std::string_view text, bool right) {
-  std::size_t& width = width_[column];
-  if (text.size() > width) width = text.size();
-  if (right) text_.append(width - text.size(), ' ');
+void output::append_cell(std::string_view text, std::size_t width) {
   text_.append(text);
-  if (!right) text_.append(width - text.size(), ' ');
-  text_.append("  ");
+  text_.append(width - std::min(width, text.size()) + 2, ' ');
 }
 
-void output::append_row(const syn_record& syn) {
+void output::append_row(const syn_record& syn, const sighting& seen) {
+  constexpr std::size_t columns = 120;
+  const std::size_t start = text_.size();
+  append_cell(time_of_day(seen.time).view(), time_width);
+  const endpoint ends[] = {syn.source(), syn.destination()};
+  for (std::size_t i = 0; i < width_.size(); ++i) {
+    const auto text = ends[i].text();
+    width_[i] = std::clamp(text.size(), width_[i], address_width);
+    if (text.size() <= address_width) {
+      append_cell(text.view(), width_[i]);
+      continue;
+    }
+    // Of a long address, both ends and the port. json has all of it.
+    constexpr std::size_t tail = 16;
+    text_.append(text.view().substr(0, address_width - tail - 2)).append("..");
+    append_cell(text.view().substr(text.size() - tail), tail);
+  }
   const auto mss = syn.tcp().known().mss;
-  append_cell(0, syn.source().text(), false);
-  append_cell(1, syn.destination().text(), false);
-  append_cell(2, number(syn.ip().ttl()), true);
-  append_cell(3, mss ? number(*mss).view() : "-", true);
-  append_cell(4, number(syn.tcp().window()), true);
-  append_cell(5, or_dash(fingerprint::p0f(syn)), false);
+  fmt::format_to(std::back_inserter(text_), "{:>3}  {:>5}  {:>5}  ", syn.ip().ttl(),
+                 mss ? number(*mss).view() : "-", syn.tcp().window());
   const fingerprint::identification id = who_.identify(syn);
   if (id.label == nullptr) {
     text_.push_back('-');
     return;
   }
+  const std::size_t system = text_.size();
   // The user's database may hold any byte; a terminal must not see those that command it.
   for (const char c : id.label->title()) text_.push_back(c >= ' ' && c < 0x7f ? c : '?');
-  if (id.quality == fingerprint::match_quality::fuzzy) text_.append(" (fuzzy)");
+  const std::string_view mark = id.quality == fingerprint::match_quality::fuzzy ? " (fuzzy)" : "";
+  const std::size_t room = columns - (system - start) - mark.size();
+  if (text_.size() - system > room) text_.replace(system + room - 2, std::string::npos, "..");
+  text_.append(mark);
 }
 
-void output::append_json_line(const syn_record& syn, const sighting& seen) {
-  text_.append(R"({"frame":)");
-  text_.append(seen.frame ? number(*seen.frame).view() : "null");
-  text_.append(R"(,"time":)");
-  if (seen.time) {
-    append_time(text_, *seen.time);
+void output::append_json_line(std::string& text, const sight& one) const {
+  text.append(R"({"frame":)");
+  text.append(one.seen.frame ? number(*one.seen.frame).view() : "null");
+  text.append(R"(,"time":)");
+  if (one.seen.time) {
+    append_time(text, *one.seen.time);
   } else {
-    text_.append("null");
+    text.append("null");
   }
-  text_.append(R"(,"peer":)");
-  append_json(text_, syn.source());
-  text_.append(R"(,"local":)");
-  append_json(text_, syn.destination());
-  text_.append(R"(,"syn":)");
-  append_json(text_, syn);
-  text_.append(R"(,"fingerprint":)");
+  text.append(R"(,"peer":)");
+  append_json(text, one.syn.source());
+  text.append(R"(,"local":)");
+  append_json(text, one.syn.destination());
+  text.append(R"(,"syn":)");
+  append_json(text, one.syn);
+  text.append(R"(,"fingerprint":)");
 #ifdef SYNFP_JA4T
-  append_json_fingerprints(text_, syn, json_member{"ja4t", fingerprint::ja4t(syn)});
+  append_json_fingerprints(text, one.syn, json_member{"ja4t", fingerprint::ja4t(one.syn)});
 #else
-  append_json_fingerprints(text_, syn);
+  append_json_fingerprints(text, one.syn);
 #endif
-  text_.append(R"(,"os":)");
-  append_json_os(text_, who_.identify(syn));
-  text_.push_back('}');
+  text.append(R"(,"os":)");
+  append_json_os(text, who_.identify(one.syn));
+  text.append("}\n");
+}
+
+void output::make_json() {
+  constexpr std::size_t share = 256;  // is made about as fast as a thread starts
+  const std::size_t processors = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
+  const std::size_t parts = std::clamp<std::size_t>(waiting_.size() / share, 1, processors);
+  if (json_.size() < parts) json_.resize(parts);
+  const auto make = [&](std::size_t part) {
+    for (std::size_t i = waiting_.size() * part / parts; i < waiting_.size() * (part + 1) / parts; ++i)
+      append_json_line(json_[part], waiting_[i]);
+  };
+  std::vector<std::future<void>> others;
+  for (std::size_t part = 1; part < parts; ++part) {
+    try {
+      others.push_back(std::async(std::launch::async, make, part));
+    } catch (const std::system_error&) {  // no more threads
+      make(part);
+    }
+  }
+  make(0);
+  for (auto& other : others) other.get();
+  waiting_.clear();
 }
 
 void output::print(const syn_record& syn, const sighting& seen) {
   switch (format_) {
-    case format::table: append_row(syn); break;
-    case format::json: append_json_line(syn, seen); break;
+    case format::json:
+      waiting_.push_back({syn, seen});
+      if (waiting_.size() == batch) flush();
+      return;
+    case format::table: append_row(syn, seen); break;
     case format::p0f: text_.append(or_dash(fingerprint::p0f(syn))); break;
     case format::muonfp: text_.append(fingerprint::muonfp(syn)); break;
     case format::haproxy: text_.append(fingerprint::haproxy(syn)); break;
     case format::satori: text_.append(or_dash(fingerprint::satori(syn))); break;
     case format::ndpi: text_.append(or_dash(fingerprint::ndpi(syn))); break;
     case format::pfos: text_.append(or_dash(fingerprint::pfos(syn))); break;
-    case format::ja4t:
 #ifdef SYNFP_JA4T
-      text_.append(fingerprint::ja4t(syn));
+    case format::ja4t: text_.append(fingerprint::ja4t(syn)); break;
 #endif
-      break;
   }
   text_.push_back('\n');
   if (text_.size() >= enough) flush();
 }
 
 void output::flush() {
-  if (text_.empty()) return;
-  if (before_write_) before_write_();
-  std::string_view rest = text_;
+  if (!waiting_.empty()) make_json();
+  write(text_);
+  for (std::string& text : json_) write(text);
+}
+
+void output::write(std::string& text) {
+  std::string_view rest = text;
+  if (!rest.empty() && before_write_) before_write_();
   while (!rest.empty()) {
     if (wait_) wait_();
     const ssize_t n =
@@ -215,11 +295,11 @@ void output::flush() {
       continue;
     }
     const int why = errno;
-    text_.clear();
+    text.clear();
     if (why == EPIPE) throw reader_left();
     throw failure(fmt::format("cannot write the output: {}", std::strerror(why)), 1);
   }
-  text_.clear();
+  text.clear();
 }
 
 }  // namespace cli

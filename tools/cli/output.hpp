@@ -16,16 +16,35 @@
 #include <synfp/fingerprint/identify.hpp>
 #include <synfp/syn_record.hpp>
 
+#include "packet.hpp"
+
 namespace cli {
 
-enum class format : std::uint8_t { table, json, p0f, muonfp, haproxy, satori, ndpi, pfos, ja4t };
+enum class format : std::uint8_t {
+  table,
+  json,
+  p0f,
+  muonfp,
+  haproxy,
+  satori,
+  ndpi,
+  pfos,
+#ifdef SYNFP_JA4T
+  ja4t,
+#endif
+};
 
-/// The option --format, into `chosen`, which holds the default. `chosen` must outlive the parsing.
+/// The option --format, into `chosen`, which holds the default. `chosen` must outlive the parsing, which
+/// throws failure for a format that this program was built without.
 void add_format(CLI::App& sub, format& chosen);
 
 /// The option --filter-port, repeatable, into `ports`: SYNs to one of these; none: every port. `ports` must
 /// outlive the parsing.
 void add_filter_port(CLI::App& sub, std::vector<std::uint16_t>& ports);
+
+/// The option --count, into `count`: end after so many lines; 0, without it: no end. `count` must outlive the
+/// parsing.
+void add_count(CLI::App& sub, std::uint64_t& count);
 
 /// Who is asked for the operating system.
 struct databases {
@@ -39,12 +58,6 @@ struct databases {
 /// The options --p0f-db and --flow-aware, into `asked`, which must outlive the parsing.
 void add_databases(CLI::App& sub, databases& asked);
 
-/// Since 1970, UTC.
-struct wall_time {
-  std::int64_t seconds = 0;
-  std::uint32_t nanoseconds = 0;  ///< below 1,000,000,000
-};
-
 /// How a SYN came to us. Empty: not known, which is null in JSON.
 struct sighting {
   std::optional<std::uint64_t> frame;  ///< its number in the file, from 1
@@ -52,11 +65,12 @@ struct sighting {
 };
 
 /// Lines of SYNs, collected into large writes. What a format cannot say of a SYN is "-", so that there is one
-/// line per SYN; `table` begins with a head if the descriptor is a terminal.
+/// line per SYN; `table` begins with a head if the descriptor is a terminal, and has at most 120 columns.
+/// JSON of many SYNs is made by several threads.
 class output {
  public:
-  /// Throws failure for a format that this program was built without, and for databases that cannot be read.
-  /// `before_write` runs before each write: a line that is not ours may have to leave the terminal.
+  /// Throws failure for databases that cannot be read. `before_write` runs before each write: a line that is
+  /// not ours may have to leave the terminal.
   output(int fd, format f, const databases& asked, std::function<void()> before_write = {});
 
   /// `wait` is called before each write, which is then so small that a pipe which has room takes it at once:
@@ -73,16 +87,25 @@ class output {
   void flush();
 
  private:
-  void append_json_line(const synfp::syn_record& syn, const sighting& seen);
-  void append_row(const synfp::syn_record& syn);
-  void append_cell(std::size_t column, std::string_view text, bool right);
+  struct sight {
+    synfp::syn_record syn;
+    sighting seen;
+  };
+
+  void make_json();
+  void append_json_line(std::string& text, const sight& one) const;
+  void append_row(const synfp::syn_record& syn, const sighting& seen);
+  void append_cell(std::string_view text, std::size_t width);
+  void write(std::string& text);
 
   int fd_;
   format format_;
   synfp::fingerprint::identifier who_;
   std::function<void()> before_write_, wait_;
-  std::string text_;
-  std::array<std::size_t, 6> width_{21, 21, 3, 5, 5, 56};  // grows: IPv6 is as long as it is
+  std::string text_;                          // lines of the other formats
+  std::vector<sight> waiting_;                // to become JSON
+  std::vector<std::string> json_;             // what each thread made of its share
+  std::array<std::size_t, 2> width_{21, 21};  // of the addresses; grows, see append_row()
 };
 
 }  // namespace cli

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
 // synfp read: the SYNs of a capture file, one line each.
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // join
 #include <pcap/pcap.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <exception>
-#include <functional>
+#include <map>
 #include <memory>
+#include <new>
+#include <numeric>
 #include <optional>
-#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "capture_file.hpp"
 #include "command.hpp"
 #include "frame.hpp"
 #include "output.hpp"
@@ -29,74 +29,49 @@ namespace {
 
 struct settings {
   std::string file;
+  std::vector<std::string> expression;
   format shown = format::table;
   std::vector<std::uint16_t> ports;
   databases asked;
+  std::uint64_t count = 0;  // 0: no end
 };
 
-/// The file as libpcap reads it. Counts the bytes, and lets `before_waiting` run before a read that may have
-/// to wait for whoever writes.
-class input {
+/// A pcap-filter(7) expression, as tcpdump takes it.
+class filter {
  public:
-  input(const std::string& name, std::function<void()> before_waiting)
-      : before_waiting_(std::move(before_waiting)) {
-    if (name != "-") fd_ = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat about {};
-    if (fd_ < 0 || ::fstat(fd_, &about) != 0)
-      throw failure(fmt::format("{}: {}", name, std::strerror(errno)));
-    if (S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
+  explicit filter(const std::vector<std::string>& words) : text_(fmt::format("{}", fmt::join(words, " "))) {}
+  ~filter() {
+    for (auto& [link, program] : programs_) pcap_freecode(&program);
   }
-  ~input() {
-    if (fd_ > 0) ::close(fd_);
-  }
-  input(const input&) = delete;
-  input& operator=(const input&) = delete;
+  filter(const filter&) = delete;
+  filter& operator=(const filter&) = delete;
 
-  /// For libpcap, which closes it. This object must live longer.
-  FILE* stream() {
-    const cookie_io_functions_t functions{&input::read, nullptr, nullptr, nullptr};
-    FILE* f = ::fopencookie(this, "rb", functions);
-    if (f == nullptr) throw std::bad_alloc();
-    std::setvbuf(f, nullptr, _IOFBF, std::size_t{256} << 10);
-    return f;
+  /// Throws failure for an expression that is wrong, or wrong for this link type.
+  bool takes(const packet& p) {
+    if (text_.empty()) return true;
+    pcap_pkthdr header{};
+    header.caplen = static_cast<bpf_u_int32>(p.bytes.size());
+    header.len = p.wire_length;
+    return pcap_offline_filter(&program(p.link), &header, p.bytes.data()) != 0;
   }
-  std::uint64_t size() const { return size_; }  ///< 0: not known
-  std::uint64_t taken() const { return taken_; }
-  const std::array<unsigned char, 4>& first() const { return first_; }
-  /// What `before_waiting` threw: libpcap only saw that reading failed.
-  void rethrow() const {
-    if (thrown_) std::rethrow_exception(thrown_);
+  const bpf_program& program(int link) {
+    const auto known = programs_.find(link);
+    if (known != programs_.end()) return known->second;
+    const std::unique_ptr<pcap_t, void (*)(pcap_t*)> any(pcap_open_dead(link, 1 << 18), &pcap_close);
+    if (!any) throw std::bad_alloc();
+    bpf_program made{};
+    if (pcap_compile(any.get(), &made, text_.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
+      throw failure(fmt::format("the filter '{}' cannot be used on frames of the link type {}: {}", text_,
+                                link_name(link), pcap_geterr(any.get())));
+    return programs_.emplace(link, made).first->second;
   }
 
  private:
-  static ssize_t read(void* self, char* to, std::size_t n) noexcept {
-    input& in = *static_cast<input*>(self);
-    try {
-      if (in.size_ == 0 && in.before_waiting_) in.before_waiting_();
-    } catch (...) {
-      in.thrown_ = std::current_exception();
-      errno = ECANCELED;
-      return -1;
-    }
-    ssize_t got = 0;
-    do {
-      got = ::read(in.fd_, to, n);
-    } while (got < 0 && errno == EINTR);
-    if (got <= 0) return got;
-    if (in.taken_ == 0)
-      std::memcpy(in.first_.data(), to, std::min(static_cast<std::size_t>(got), in.first_.size()));
-    in.taken_ += static_cast<std::uint64_t>(got);
-    return got;
-  }
-
-  int fd_ = STDIN_FILENO;
-  std::uint64_t size_ = 0, taken_ = 0;
-  std::array<unsigned char, 4> first_{};
-  std::function<void()> before_waiting_;
-  std::exception_ptr thrown_;
+  std::string text_;
+  std::map<int, bpf_program> programs_;  // by link type: a pcapng file may have several
 };
 
-/// One line on stderr, if that is a terminal, of what takes longer than half a second.
+/// One line on stderr, if that is a terminal, while a large file is read.
 class progress {
  public:
   ~progress() { erase(); }
@@ -107,15 +82,17 @@ class progress {
     drawn_ = 0;
   }
   /// Cheap: looks at the clock now and then only.
-  void step(const input& in, std::uint64_t frames) {
-    if (!terminal_ || frames % 1024 != 0) return;
+  void step(const capture_file& file, std::uint64_t frames) {
+    constexpr std::uint64_t large = std::uint64_t{64} << 20;
+    if (!terminal_ || frames % 1024 != 0 || std::max(file.size(), file.taken()) < large) return;
     const auto now = clock::now();
     if (now < next_) return;
     next_ = now + std::chrono::milliseconds(300);
     const std::string share =
-        in.size() > 0 ? fmt::format("{:3} %, ", std::min(in.taken() * 100 / in.size(), std::uint64_t{100}))
-                      : "";
-    const std::string line = fmt::format("synfp: {}{} frames", share, frames);
+        file.size() > 0
+            ? fmt::format("{:3} %, ", std::min(file.taken() * 100 / file.size(), std::uint64_t{100}))
+            : fmt::format("{} MiB, ", file.taken() >> 20);
+    const std::string line = fmt::format("synfp: {}: {}{} frames", file.name(), share, frames);
     say("\r{:<{}}", line, drawn_);
     drawn_ = std::max(drawn_, line.size());
     std::fflush(stderr);
@@ -124,107 +101,122 @@ class progress {
  private:
   using clock = std::chrono::steady_clock;
   bool terminal_ = ::isatty(STDERR_FILENO) == 1;
-  clock::time_point next_ = clock::now() + std::chrono::milliseconds(500);
+  clock::time_point next_ = clock::now() + std::chrono::milliseconds(300);
   std::size_t drawn_ = 0;
 };
 
-using pcap_file = std::unique_ptr<pcap_t, decltype(&pcap_close)>;
-
-/// What the first bytes of a compressed file give away.
-const char* decompressor(const std::array<unsigned char, 4>& first) {
-  if (first[0] == 0x1f && first[1] == 0x8b) return "zcat";
-  if (first[0] == 0xfd && first[1] == '7') return "xzcat";
-  if (first[0] == 'B' && first[1] == 'Z' && first[2] == 'h') return "bzcat";
-  if (first[0] == 0x28 && first[1] == 0xb5 && first[2] == 0x2f && first[3] == 0xfd) return "zstdcat";
-  if (first[0] == 0x04 && first[1] == 0x22 && first[2] == 0x4d && first[3] == 0x18) return "lz4cat";
-  return nullptr;
-}
-
-pcap_file open_capture(input& in, const std::string& name) {
-  char why[PCAP_ERRBUF_SIZE] = "";
-  FILE* stream = in.stream();
-  pcap_file file(pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, why),
-                 &pcap_close);
-  if (!file) {
-    std::fclose(stream);
-    in.rethrow();
-    if (const char* tool = decompressor(in.first()))
-      throw failure(fmt::format("{0}: this is compressed; try {1} {0} | synfp read -", name, tool));
-    throw failure(fmt::format("{}: no pcap or pcapng file that libpcap reads: {}", name, why));
+/// What became of the frames that gave no SYN, so that nothing is lost in silence.
+class tally {
+ public:
+  void add(const frame_syn& found) {
+    ++by_reason_[static_cast<std::size_t>(found.why)];
+    if (found.why == refusal::unread) ++by_kind_[{found.unread.text, found.unread.number}];
   }
-  const int link = pcap_datalink(file.get());
-  if (!reads_link(link)) {
-    const char* known = pcap_datalink_val_to_name(link);
-    throw failure(
-        fmt::format("{}: frames of the link type {} ({}) are not read, only Ethernet, raw IP, loopback and "
-                    "Linux cooked; convert "
-                    "the file, for instance with tcprewrite --dlt=enet (Debian: tcpreplay), or capture with "
-                    "tcpdump -i any",
-                    name, known != nullptr ? known : "unknown", link));
+  std::uint64_t of(refusal why) const { return by_reason_[static_cast<std::size_t>(why)]; }
+  std::uint64_t of_unread_links() const {
+    std::uint64_t sum = 0;
+    for (const auto& [kind, n] : by_kind_) sum += kind.first == unread_link ? n : 0;
+    return sum;
   }
-  return file;
-}
+  /// "9 GRE, 3 VXLAN": the most frequent kinds.
+  std::string unread() const {
+    std::vector<std::pair<std::uint64_t, std::string>> kinds;
+    for (const auto& [kind, n] : by_kind_) {
+      const std::string name = kind.first == unread_link
+                                   ? "link type " + link_name(static_cast<int>(kind.second))
+                                   : fmt::format(fmt::runtime(kind.first), kind.second);
+      kinds.emplace_back(n, name);
+    }
+    std::stable_sort(kinds.begin(), kinds.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::string text;
+    std::uint64_t others = 0;
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      if (i < 10) {
+        text += fmt::format("{}{} {}", i == 0 ? "" : ", ", kinds[i].first, kinds[i].second);
+      } else {
+        others += kinds[i].first;
+      }
+    }
+    return others == 0 ? text : fmt::format("{}, {} others", text, others);
+  }
+  /// "1 fragment, 2 SYN with FIN or RST"; empty if nothing was refused.
+  std::string refused() const {
+    std::string text;
+    for (auto i = static_cast<std::size_t>(refusal::cut_short); i < by_reason_.size(); ++i) {
+      if (by_reason_[i] == 0) continue;
+      text +=
+          fmt::format("{}{} {}", text.empty() ? "" : ", ", by_reason_[i], to_string(static_cast<refusal>(i)));
+    }
+    return text;
+  }
+  std::uint64_t refused_frames() const {
+    return std::accumulate(by_reason_.begin() + static_cast<int>(refusal::cut_short), by_reason_.end(),
+                           std::uint64_t{0});
+  }
 
-sighting sighted(std::uint64_t frame, const timeval& ts) {
-  sighting s{frame, std::nullopt};
-  // libpcap was asked for nanoseconds. A damaged file can say anything.
-  if (ts.tv_sec >= 0 && ts.tv_usec >= 0 && ts.tv_usec < 1'000'000'000)
-    s.time = wall_time{ts.tv_sec, static_cast<std::uint32_t>(ts.tv_usec)};
-  return s;
-}
+ private:
+  std::array<std::uint64_t, static_cast<std::size_t>(refusal::count_)> by_reason_{};
+  std::map<std::pair<std::string_view, std::uint32_t>, std::uint64_t> by_kind_;
+};
 
-using tally = std::array<std::uint64_t, static_cast<std::size_t>(refusal::count_)>;
-
-/// Frames that hold, or may hold, a SYN that was not printed: one line on stderr, so that nothing is lost in
-/// silence.
+/// Up to two lines on stderr.
 void report(const std::string& name, std::uint64_t frames, const tally& counts) {
-  std::string reasons;
-  std::uint64_t refused = 0;
-  for (std::size_t i = static_cast<std::size_t>(refusal::cut_short); i < counts.size(); ++i) {
-    if (counts[i] == 0) continue;
-    refused += counts[i];
-    reasons +=
-        fmt::format("{}{} {}", reasons.empty() ? "" : ", ", counts[i], to_string(static_cast<refusal>(i)));
-  }
-  if (refused != 0) say("synfp: {}: {} of {} frames refused: {}\n", name, refused, frames, reasons);
+  if (const auto n = counts.refused_frames(); n != 0)
+    say("synfp: {}: {} of {} frames refused: {}\n", name, n, frames, counts.refused());
+  if (const auto n = counts.of(refusal::unread); n != 0)
+    say("synfp: {}: {} of {} frames not read: {}\n", name, n, frames, counts.unread());
+}
+
+failure unread_links(const std::string& name, const std::string& links) {
+  return failure(fmt::format(
+      "{}: its frames ({}) are not read, only those of {}; tcpdump -i any captures in one of these", name,
+      links, links_read));
 }
 
 int read(const settings& s) {
   progress shown;
-  output out(STDOUT_FILENO, s.shown, s.asked, [&shown] { shown.erase(); });
-  input in(s.file, [&out] { out.flush(); });
-  const std::string name = s.file == "-" ? "stdin" : s.file;
-  const pcap_file file = open_capture(in, name);
-  const int link = pcap_datalink(file.get());
-
-  tally counts{};
-  std::uint64_t frames = 0;
-  pcap_pkthdr* header = nullptr;
-  const u_char* data = nullptr;
-  int status = 0;
-  while ((status = pcap_next_ex(file.get(), &header, &data)) == 1) {
-    ++frames;
-    const frame_syn found = read_frame(link, std::span(data, header->caplen), header->len);
-    ++counts[static_cast<std::size_t>(found.why)];
-    if (found.syn && (s.ports.empty() || std::find(s.ports.begin(), s.ports.end(),
-                                                   found.syn->tcp().destination_port()) != s.ports.end()))
-      out.print(*found.syn, sighted(frames, header->ts));
-    shown.step(in, frames);
+  // Only what goes to a terminal meets that line.
+  const bool meets = ::isatty(STDOUT_FILENO) == 1;
+  output out(STDOUT_FILENO, s.shown, s.asked, [&] {
+    if (meets) shown.erase();
+  });
+  capture_file file(s.file, [&out] { out.flush(); });
+  filter wanted(s.expression);
+  if (file.link()) {
+    if (!reads_link(*file.link())) throw unread_links(file.name(), "link type " + link_name(*file.link()));
+    if (!s.expression.empty()) wanted.program(*file.link());  // wrong ones at once
   }
-  in.rethrow();
+
+  tally counts;
+  std::uint64_t frames = 0, printed = 0;
+  std::string damaged;
+  try {
+    while (s.count == 0 || printed < s.count) {
+      const auto p = file.next();
+      if (!p) break;
+      ++frames;
+      shown.step(file, frames);
+      if (reads_link(p->link) && !wanted.takes(*p)) continue;
+      const frame_syn found = read_frame(p->link, p->bytes, p->wire_length);
+      counts.add(found);
+      if (!found.syn) continue;
+      if (!s.ports.empty() &&
+          std::find(s.ports.begin(), s.ports.end(), found.syn->tcp().destination_port()) == s.ports.end())
+        continue;
+      out.print(*found.syn, {frames, p->time});
+      ++printed;
+    }
+  } catch (const damage& e) {
+    damaged = e.what();
+  }
   out.flush();
   shown.erase();
-  report(name, frames, counts);
-  if (status != PCAP_ERROR) return 0;
-  // libpcap on a pcapng file whose interfaces have different link types: "an interface has a type 1 different
-  // from the type of the first interface".
-  const std::string why = pcap_geterr(file.get());
-  const char* advice =
-      why.find("different from the type of the first") != std::string::npos
-          ? " (libpcap reads files of one link type; capture each interface into a file of its own)"
-          : "";
-  throw failure(fmt::format("{}: damaged at frame {}: {}{}; the frames before it were read", name, frames + 1,
-                            why, advice),
+  if (frames != 0 && counts.of_unread_links() == frames) throw unread_links(file.name(), counts.unread());
+  report(file.name(), frames, counts);
+  if (damaged.empty()) return 0;
+  throw failure(fmt::format("{}: damaged at frame {}: {}; the frames before it were read", file.name(),
+                            frames + 1, damaged),
                 1);
 }
 
@@ -234,21 +226,27 @@ command add_read(CLI::App& app) {
   const auto s = std::make_shared<settings>();
   CLI::App* sub = app.add_subcommand("read", "Prints the SYNs of a capture file, one line each");
   sub->add_option("FILE", s->file, "a pcap or pcapng file, or - for stdin")->required();
+  sub->add_option("FILTER", s->expression,
+                  "only frames that this pcap-filter(7) expression takes, as in tcpdump");
   add_format(*sub, s->shown);
   add_filter_port(*sub, s->ports);
   add_databases(*sub, s->asked);
+  add_count(*sub, s->count);
   sub->footer(
-      R"(Frames may be Ethernet, raw IP, BSD loopback or Linux cooked, with up to two VLAN tags. What opens a
-TCP connection is printed, in the order of the file: SYN without ACK, FIN and RST. Fragments, frames
-that the capture cut inside the headers and headers that contradict themselves are refused, as the live
-probe does; stderr says how many and why.
+      R"(Frames may be Ethernet with up to eight VLAN tags, MPLS, PPPoE or SNAP, raw IP, BSD loopback, Linux cooked,
+PPP, Cisco HDLC, 802.11 or NFLOG. What opens a TCP connection is printed, in the order of the file: SYN
+without ACK, FIN and RST. Fragments, frames that the capture cut inside the headers and headers that
+contradict themselves are refused, as the live probe does; tunnels and other encapsulations are not read.
+stderr says how many frames and why. If it says nothing and nothing is printed, there was no SYN.
 
-json: one object per line with frame, time (seconds since 1970), peer, local, syn, fingerprint, os.
+table: the time of day in the local time zone; json: one object per line with frame, time (seconds since
+1970), peer, local, syn, fingerprint, os.
 
 Exit status: 0; 1 if the file is damaged (what is before the damage is printed) or the output cannot be
 written; 2 if nothing was read.
 
   synfp read traffic.pcapng
+  synfp read traffic.pcapng --count 10 'host 192.0.2.1 and not port 22'
   tcpdump -i any -U -w - tcp | synfp read - --format p0f --filter-port 443)");
   return {sub, [s] { return read(*s); }};
 }

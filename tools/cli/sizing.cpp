@@ -66,14 +66,17 @@ command add_sizing(CLI::App& app) {
   CLI::App* sub =
       app.add_subcommand("sizing", "Says how large a table a load needs; without --rate, some tables");
   CLI::Option* rate = sub->add_option("--rate", s->rate, "SYN/s that reach the probe, a flood's included")
-                          ->check(CLI::Range(1U, 4'000'000'000U));
+                          ->check(CLI::Range(1U, 4'000'000'000U))
+                          ->type_name("SYN/S");
   sub->add_option("--delay", s->delay, "milliseconds from a client's SYN to its accept()")
       ->check(CLI::Range(1U, 60'000U))
+      ->type_name("MS")
       ->capture_default_str()
       ->needs(rate);
   sub->add_option("--survival", s->survival,
                   "the wanted share of connections whose record is still there then")
       ->check(CLI::Range(0.000001, 0.999999))
+      ->type_name("SHARE")
       ->capture_default_str()
       ->needs(rate);
   return {sub, [s] { return s->rate == 0 ? tables() : one(*s); }};

@@ -119,7 +119,7 @@ std::string refusals(const counters& before, const counters& after, bool ports_c
       {SYNFP_COUNT_EXTENSIONS, "too many IPv6 extension headers"},
       {SYNFP_COUNT_OTHER_PORT, "other port"},
       {SYNFP_COUNT_OTHER_FAMILY, "other address family"},
-      {SYNFP_COUNT_VLAN, "more than two VLAN tags"}};
+      {SYNFP_COUNT_VLAN, "more than eight VLAN tags"}};
   std::string text;
   for (const auto& [which, name] : reasons) {
     if (after[which] == before[which] || (which == SYNFP_COUNT_OTHER_PORT && ports_chosen)) continue;
@@ -220,15 +220,13 @@ command add_watch(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("watch", "Prints SYNs as they come, one line each");
   sub->add_option("--interface", s->interface,
                   "load a probe on this interface; taken off again however this program ends")
-      ->type_name("NAME");
+      ->type_name("INTERFACE");
   sub->add_option("--pinned", s->pins, "watch a running probe that is pinned here; loads nothing")
       ->type_name("DIR");
   add_format(*sub, s->shown);
   add_filter_port(*sub, s->ports);
   add_databases(*sub, s->asked);
-  sub->add_option("--count", s->count, "end after so many lines")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000'000}))
-      ->type_name("N");
+  add_count(*sub, s->count);
   sub->footer(
       R"(A line comes within a tenth of a second. Retransmissions of a SYN make no line of their own. SIGINT and
 SIGTERM end it; stderr then says how many SYNs were printed, how many came too fast to be read (missed)
