@@ -10,8 +10,13 @@
 #include <CLI/CLI.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <exception>
+#include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -90,6 +95,26 @@ void say_if_read(fmt::format_string<Args...> format, Args&&... args) {
   pollfd room{STDERR_FILENO, POLLOUT, 0};  // of PIPE_BUF bytes, more than a line
   if (::poll(&room, 1, 0) == 1) say(format, std::forward<Args>(args)...);
 }
+/// What was thrown while it served: to stderr, at most once a second. Needs no memory, since that may be why.
+class complaints {
+ public:
+  void add(const std::exception_ptr& why) noexcept {
+    const unsigned long so_far = ++count_;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::seconds(1);
+    if (last_.exchange(now) == now) return;
+    try {
+      std::rethrow_exception(why);
+    } catch (const std::exception& e) {
+      (void)std::fprintf(stderr, "echo_server: a request or connection failed: %s (%lu so far)\n", e.what(),
+                         so_far);
+    } catch (...) {  // ours throws nothing else
+    }
+  }
+
+ private:
+  std::atomic<unsigned long> count_{0};
+  std::atomic<std::int64_t> last_{-1};
+};
 
 int fail(const setup_error& why) {
   say("echo_server: {}\n", why.message);
@@ -142,18 +167,23 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
     who.add(*std::move(database), flow);
   }
 
+  complaints wrong;
   net::server_options options;
   options.threads = s.threads;
   options.notice = [](std::string_view text) { say_if_read("echo_server: {}\n", text); };
+  options.on_error = [&wrong](const std::exception_ptr& why) { wrong.add(why); };
   auto server = net::server::open(addresses, source, options);
   if (!server) return fail(server.error());
   if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
 
   const http::routes routes{
       http::get<"/">([&who](const http::request& request) { return describe(request, who); })};
+  http::serve_options serving;
+  serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
   const stop_on_signal stopper(*server);
-  const auto accept_all = [&routes](net::listener& listener) -> task<> {
-    while (auto accepted = co_await listener.accept()) spawn(http::serve(std::move(*accepted), routes));
+  const auto accept_all = [&routes, &serving](net::listener& listener) -> task<> {
+    while (auto accepted = co_await listener.accept())
+      spawn(http::serve(std::move(*accepted), routes, serving));
   };
   const auto announce = [&] {
     std::string where;
@@ -219,7 +249,7 @@ int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   ::signal(SIGPIPE, SIG_IGN);  // who started us may not read our line
   int fd = 0;                  // and no socket of ours must become the stdout that somebody closed
   while ((fd = ::open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO) {
@@ -255,7 +285,8 @@ int main(int argc, char** argv) {
   app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
   app.footer(
       R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
-at once. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start.)");
+at once. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start or an error
+ended it.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -287,4 +318,15 @@ at once. Once it listens it has given up every capability. Exit status: 0; 2 if 
   if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, s);
   if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, s);
   return serve_auto(addresses, s);
+} catch (const std::bad_alloc&) {
+  (void)std::fputs("echo_server: there is no memory left to go on with; allow it more\n", stderr);
+  return 2;
+} catch (const std::system_error& e) {
+  (void)std::fprintf(stderr,
+                     "echo_server: cannot start a thread (%s); raise the limit of processes or of memory\n",
+                     e.code().message().c_str());
+  return 2;
+} catch (const std::exception& e) {
+  (void)std::fprintf(stderr, "echo_server: %s\n", e.what());
+  return 2;
 }

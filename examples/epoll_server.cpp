@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
@@ -48,7 +49,7 @@ void answer(int fd, const Source& source) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const auto address = endpoint::parse(argc == 2 ? argv[1] : "");
   if (!address) return fail("usage: epoll_server ADDRESS:PORT, for instance 127.0.0.1:8081");
 
@@ -101,4 +102,7 @@ int main(int argc, char** argv) {
       ::close(fd);
     }
   }
+} catch (const std::exception& e) {
+  (void)std::fprintf(stderr, "epoll_server: %s\n", e.what());
+  return 2;
 }

@@ -35,6 +35,7 @@ struct outcome {
 };
 
 /// Parses `input`, handed over in pieces that end at `ends` (ascending, the last one at most input.size()).
+/// Of several pieces each is offered to parse_head() first, which must make no difference.
 inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends,
                     const synfp::http::limits& most = {}) {
   using namespace synfp;
@@ -48,6 +49,8 @@ inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends
     if (end != size) std::memcpy(larger.get() + size, input.data() + size, end - size);
     buffer = std::move(larger);
     size = end;
+    if (ends.size() > 1) o.status = parser.parse_head({buffer.get(), size});
+    if (o.status != http::parse_status::incomplete) break;
     o.status = parser.parse({buffer.get(), size});
     if (o.status != http::parse_status::incomplete) break;
   }

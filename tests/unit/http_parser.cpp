@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <synfp/http/parser.hpp>
@@ -12,6 +14,7 @@
 namespace {
 
 using namespace std::string_view_literals;
+namespace http = synfp::http;
 using synfp::http::limits;
 using synfp::http::parse_status;
 using synfp::http::refusal;
@@ -441,6 +444,43 @@ TEST(http_parser, chunk_framing_is_strict) {
   expect("FFFFFFFFFFFFFFFF\r\n", 413, refusal::body_too_large);
   expect("100001\r\n", 413, refusal::body_too_large);
   expect("100000\r\n", -1, refusal::none);
+}
+
+TEST(http_parser, the_head_can_be_had_before_the_body_is_touched) {
+  const std::string head = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string body = "3\r\nabc\r\n0\r\n\r\n";
+  std::string bytes = head + body;
+  http::request_parser parser;
+  EXPECT_EQ(parser.parse_head(std::span(bytes.data(), 5)), http::parse_status::incomplete);
+  EXPECT_FALSE(parser.head_complete());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(parser.parse_head(bytes), http::parse_status::incomplete);
+    EXPECT_TRUE(parser.head_complete());
+    EXPECT_TRUE(parser.has_body());
+    EXPECT_EQ(parser.path(), "/a");
+    EXPECT_EQ(parser.body(), "");
+    EXPECT_EQ(bytes, head + body);
+  }
+  std::string moved = bytes;  // the views follow
+  bytes.assign(bytes.size(), '?');
+  EXPECT_EQ(parser.parse_head(moved), http::parse_status::incomplete);
+  EXPECT_EQ(parser.path(), "/a");
+  EXPECT_EQ(parser.parse(moved), http::parse_status::complete);
+  EXPECT_EQ(parser.body(), "abc");
+  EXPECT_TRUE(parser.has_body());
+  EXPECT_EQ(parser.consumed(), moved.size());
+
+  parser.reset();
+  std::string refused = "GET / HTTP/1.1\r\n\r\n";
+  EXPECT_EQ(parser.parse_head(refused), http::parse_status::refused);
+  EXPECT_FALSE(parser.head_complete());
+  for (const auto& [fields, expected] :
+       {std::pair{"", false}, {"Content-Length: 0\r\n", false}, {"Content-Length: 1\r\n", true}}) {
+    std::string request = "GET / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+    parser.reset();
+    EXPECT_EQ(parser.parse_head(request), http::parse_status::incomplete);
+    EXPECT_EQ(parser.has_body(), expected) << request;
+  }
 }
 
 TEST(http_parser, connection_decides_about_keep_alive) {

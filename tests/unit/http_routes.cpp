@@ -122,6 +122,23 @@ TEST(http_routes, exceptions_reach_who_awaits) {
   EXPECT_EQ(ask(routes, "GET", "/later"), "failed");
 }
 
+TEST(http_routes, know_who_takes_a_body) {
+  const http::routes routes{http::get<"/">(plain),    http::post<"/a">(plain), http::put<"/a">(plain),
+                            http::patch<"/b">(plain), http::del<"/c">(plain),  http::get<"/a">(plain)};
+  using http::method;
+  EXPECT_TRUE(routes.takes_body(method::post, "/a"));
+  EXPECT_TRUE(routes.takes_body(method::put, "/a"));
+  EXPECT_TRUE(routes.takes_body(method::patch, "/b"));
+  EXPECT_TRUE(routes.takes_body(method::delete_, "/c"));
+  EXPECT_FALSE(routes.takes_body(method::get, "/a"));
+  EXPECT_FALSE(routes.takes_body(method::head, "/a"));
+  EXPECT_FALSE(routes.takes_body(method::patch, "/a"));
+  EXPECT_FALSE(routes.takes_body(method::post, "/"));
+  EXPECT_FALSE(routes.takes_body(method::post, "/a/"));
+  EXPECT_FALSE(routes.takes_body(method::options, "*"));
+  EXPECT_FALSE(routes.takes_body(method::other, "/a"));
+}
+
 TEST(http_routes, none_at_all) {
   const http::routes routes{};
   EXPECT_EQ(first_line(ask(routes, "GET", "/")), "HTTP/1.1 404 Not Found");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -30,6 +31,7 @@ struct world {
   io::ring* ring = nullptr;
   int calls = 0;
   int calls_before = -1;  // "/?calls"
+  bool gate_open = false;
 };
 
 auto make_routes(world& w) {
@@ -41,6 +43,12 @@ auto make_routes(world& w) {
       }),
       http::post<"/echo">([&w](const http::request& q) -> task<http::response> {
         ++w.calls;
+        co_return http::text(q.body());
+      }),
+      http::get<"/body">(
+          [](const http::request& q) { return http::text("[" + std::string(q.body()) + "]"); }),
+      http::post<"/gated-echo">([&w](const http::request& q) -> task<http::response> {
+        while (!w.gate_open) co_await io::sleep_for(*w.ring, 1ms);
         co_return http::text(q.body());
       }),
       http::get<"/slow">([&w](const http::request& q) -> task<http::response> {
@@ -62,6 +70,9 @@ using routes_type = decltype(make_routes(std::declval<world&>()));
 class connection {
  public:
   explicit connection(http::serve_options options = {}) : connection(options, io::ring_options{}) {}
+  connection(http::serve_options options, std::uint64_t expected_to_escape) : connection(options) {
+    escaped_ = expected_to_escape;
+  }
   connection(http::serve_options options, const io::ring_options& ring_options) {
     auto made = io::ring::create(ring_options);
     if (!made) throw std::runtime_error(made.error().message);
@@ -72,7 +83,7 @@ class connection {
   ~connection() {
     hang_up();
     EXPECT_TRUE(turn_until([&] { return io::spawned() == 0; }));
-    EXPECT_EQ(io::escaped_exceptions(), 0U);
+    EXPECT_EQ(io::escaped_exceptions(), escaped_);
     EXPECT_EQ(ring_->leased(), 0U);
   }
 
@@ -91,6 +102,7 @@ class connection {
   world& shared() { return world_; }
   io::ring& ring() { return *ring_; }
   bool ended() const { return ended_; }
+  bool reset() const { return reset_; }
   void hang_up() {
     if (client_ >= 0) ::close(std::exchange(client_, -1));
   }
@@ -137,6 +149,7 @@ class connection {
       const auto n = ::recv(client_, buffer, sizeof buffer, MSG_DONTWAIT);
       if (n > 0) received_.append(buffer, static_cast<std::size_t>(n));
       if (n == 0 || (n < 0 && errno != EAGAIN)) ended_ = true;
+      if (n < 0 && errno == ECONNRESET) reset_ = true;
       if (n < 0) return;
     }
   }
@@ -155,9 +168,11 @@ class connection {
 
   world world_;
   routes_type routes_ = make_routes(world_);
+  std::uint64_t escaped_ = io::escaped_exceptions();
   std::unique_ptr<io::ring> ring_;
   int client_ = -1;
   bool ended_ = false;
+  bool reset_ = false;
   std::string received_;
 };
 
@@ -379,6 +394,215 @@ TEST(http_serve, says_continue_once) {
   EXPECT_EQ(status_of(c.to_the_end()), "HTTP/1.1 413 Content Too Large");
 }
 
+std::string head_of(std::string_view method, std::string_view target, std::size_t length,
+                    std::string_view fields = "") {
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) +
+         "Content-Length: " + std::to_string(length) + "\r\n\r\n";
+}
+
+// A body on which nothing depends is not waited for, whoever asks for a "100 Continue" first.
+TEST(http_serve, answers_before_a_body_that_no_route_takes) {
+  const std::pair<std::string, std::string_view> cases[] = {
+      {head_of("POST", "/", 1'000'000), "HTTP/1.1 405 Method Not Allowed"},
+      {head_of("POST", "/nowhere", 1'000'000), "HTTP/1.1 404 Not Found"},
+      {head_of("PUT", "/echo", 1'000'000), "HTTP/1.1 405 Method Not Allowed"},
+      {head_of("BREW", "/echo", 1'000'000), "HTTP/1.1 501 Not Implemented"},
+      {head_of("OPTIONS", "/echo", 1'000'000), "HTTP/1.1 204 No Content"},
+      {head_of("GET", "/?x", 1'000'000), "HTTP/1.1 200 OK"},
+      {head_of("HEAD", "/?x", 1'000'000), "HTTP/1.1 200 OK"},
+      {head_of("GET", "/slow", 1'000'000), "HTTP/1.1 200 OK"},
+      {head_of("POST", "/", 1'000'000, "Expect: 100-continue\r\n"), "HTTP/1.1 405 Method Not Allowed"},
+      {head_of("GET", "/?x", 1'000'000, "Expect: 100-continue\r\n"), "HTTP/1.1 200 OK"},
+      {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"},
+  };
+  for (const auto& [head, expected] : cases) {
+    for (const bool with_some : {false, true}) {
+      connection c;
+      c.send(with_some ? head + "3\r\nab" : head);
+      const std::string wire = c.responses(1);
+      EXPECT_EQ(status_of(wire), expected) << head;
+      EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n")) << wire;
+      EXPECT_EQ(http::bodies().held, 0U) << head;
+      if (HasFailure()) return;  // each waits for seconds
+    }
+  }
+}
+
+TEST(http_serve, passes_over_a_body_that_no_route_takes_if_it_is_here) {
+  connection c;
+  c.send(head_of("POST", "/", 5) + "GET /" + head_of("GET", "/?x", 5) + "GET /" +
+         "PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n" +
+         get("/?end", "Connection: close\r\n"));
+  const std::string wire = c.to_the_end();
+  EXPECT_EQ(count(wire, "HTTP/1.1 "), 4U) << wire;
+  EXPECT_EQ(count(wire, "HTTP/1.1 405 "), 2U) << wire;
+  EXPECT_EQ(count(wire, "Connection: close"), 1U) << wire;
+  EXPECT_TRUE(wire.ends_with("end")) << wire;
+}
+
+// A client that sends all of it before it reads gets its answer.
+TEST(http_serve, takes_the_rest_of_a_body_that_no_route_takes_before_it_closes) {
+  connection c;
+  c.send(head_of("POST", "/nowhere", 1024 * 1024));
+  const std::string wire = c.responses(1);
+  EXPECT_EQ(status_of(wire), "HTTP/1.1 404 Not Found");
+  c.send(std::string(1024 * 1024, 'x'));
+  c.half_close();
+  EXPECT_TRUE(c.turn_until([&] { return io::spawned() == 0; }));
+  EXPECT_TRUE(c.ended());
+  EXPECT_FALSE(c.reset());
+}
+
+TEST(http_serve, the_handler_of_get_sees_no_body) {
+  connection c;
+  c.send(head_of("GET", "/body", 5) + "hello" + get("/body"));
+  EXPECT_EQ(count(c.responses(2), "\r\n\r\n[]"), 2U);
+}
+
+/// Several connections of one ring, each with its own client.
+class crowd {
+ public:
+  explicit crowd(std::size_t n, http::serve_options options = {}) : options_(options) {
+    auto made = io::ring::create();
+    if (!made) throw std::runtime_error(made.error().message);
+    ring_ = *std::move(made);
+    world_.ring = ring_.get();
+    while (clients_.size() != n) add();
+  }
+  ~crowd() {
+    for (const int fd : clients_) ::close(fd);
+    EXPECT_TRUE(turn_until([&] { return io::spawned() == 0; }));
+    EXPECT_EQ(http::bodies().held, 0U);
+  }
+  world& shared() { return world_; }
+  std::size_t add() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      throw std::runtime_error("socketpair");
+    clients_.push_back(ends[0]);
+    received_.emplace_back();
+    net::accepted_socket socket;
+    socket.fd = ends[1];
+    synfp::spawn(http::serve(net::accepted(*ring_, std::move(socket)), routes_, options_));
+    return clients_.size() - 1;
+  }
+  void send(std::size_t i, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto n = ::send(clients_[i], bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+      if (n < 0 && errno != EAGAIN) return;
+      turn();
+    }
+    for (int i2 = 0; i2 < 5; ++i2) turn();
+  }
+  template <class F>
+  bool turn_until(F done) {
+    for (int i = 0; i < 20'000; ++i) {
+      if (done()) return true;
+      turn();
+      ::usleep(100);
+    }
+    return false;
+  }
+  /// What client `i` has received, once that is something.
+  const std::string& answer(std::size_t i) {
+    EXPECT_TRUE(turn_until([&] { return !received_[i].empty(); })) << i;
+    return received_[i];
+  }
+  const std::string& so_far(std::size_t i) const { return received_[i]; }
+
+ private:
+  void turn() {
+    ring_->poll();
+    char buffer[65536];
+    for (std::size_t i = 0; i != clients_.size(); ++i) {
+      const auto n = ::recv(clients_[i], buffer, sizeof buffer, MSG_DONTWAIT);
+      if (n > 0) received_[i].append(buffer, static_cast<std::size_t>(n));
+    }
+  }
+
+  world world_;
+  routes_type routes_ = make_routes(world_);
+  http::serve_options options_;
+  std::unique_ptr<io::ring> ring_;
+  std::vector<int> clients_;
+  std::vector<std::string> received_;
+};
+
+http::serve_options small_bodies() {
+  http::serve_options o;
+  o.limits.body = 100'000;
+  o.limits.ring_bodies = 500'000;
+  return o;
+}
+
+TEST(http_serve, bodies_of_a_ring_have_a_budget) {
+  const auto before = http::bodies().dropped;
+  crowd c(20, small_bodies());
+  const std::string part(90'000, 'x');
+  std::size_t most = 0;
+  for (std::size_t i = 0; i != 20; ++i) {
+    c.send(i, head_of("POST", "/echo", 100'000) + part);
+    c.turn_until([&] { return http::bodies().held % 90'000 < 2000 && http::bodies().held != 0; });
+    most = std::max(most, http::bodies().held);
+  }
+  EXPECT_LE(most, 500'000U);
+  EXPECT_GT(most, 400'000U);
+  EXPECT_EQ(http::bodies().dropped - before, 15U);
+  // The oldest gave way, with an answer; the others finish.
+  for (std::size_t i = 0; i != 15; ++i) {
+    EXPECT_EQ(status_of(c.answer(i)), "HTTP/1.1 503 Service Unavailable") << i;
+    EXPECT_TRUE(has(c.answer(i), "\r\nRetry-After: 1\r\n"));
+    EXPECT_TRUE(has(c.answer(i), "\r\nConnection: close\r\n"));
+  }
+  for (std::size_t i = 15; i != 20; ++i) {
+    EXPECT_EQ(c.so_far(i), "");
+    c.send(i, std::string(10'000, 'y'));
+    EXPECT_TRUE(c.turn_until([&] { return c.so_far(i).ends_with("yyy"); }));
+    EXPECT_EQ(status_of(c.answer(i)), "HTTP/1.1 200 OK");
+  }
+  EXPECT_EQ(http::bodies().held, 0U);
+}
+
+// Who fills the budget and waits does not shut out who comes and sends.
+TEST(http_serve, unfinished_bodies_do_not_shut_out_others) {
+  crowd c(10, small_bodies());
+  for (std::size_t i = 0; i != 10; ++i)
+    c.send(i, head_of("POST", "/echo", 100'000) + std::string(99'000, 'x'));
+  for (int round = 0; round != 20; ++round) {
+    const std::size_t i = c.add();
+    c.send(i, head_of("POST", "/echo", 50'000, "Expect: 100-continue\r\n"));
+    EXPECT_EQ(c.answer(i), "HTTP/1.1 100 Continue\r\n\r\n");
+    c.send(i, std::string(25'000, 'x'));
+    c.send(i, std::string(25'000, 'y'));
+    EXPECT_TRUE(c.turn_until([&] { return c.so_far(i).ends_with("yyy"); })) << c.so_far(i);
+  }
+}
+
+// Bodies that handlers work on are not taken away from them: then the one that comes is refused.
+TEST(http_serve, a_body_that_is_being_answered_is_not_dropped) {
+  crowd c(6, small_bodies());
+  for (std::size_t i = 0; i != 5; ++i)
+    c.send(i, head_of("POST", "/gated-echo", 99'000) + std::string(98'999, 'x') + "z");
+  EXPECT_TRUE(c.turn_until([&] { return http::bodies().held > 495'000; }));
+  c.send(5, head_of("POST", "/echo", 50'000, "Expect: 100-continue\r\n"));
+  c.send(5, std::string(49'000, 'x'));
+  EXPECT_TRUE(c.turn_until([&] { return has(c.so_far(5), "HTTP/1.1 503 "); })) << c.so_far(5);
+  c.shared().gate_open = true;
+  for (std::size_t i = 0; i != 5; ++i)
+    EXPECT_TRUE(c.turn_until([&] { return c.so_far(i).ends_with("xxz"); })) << i;
+}
+
+// What a request took is not kept for the next one.
+TEST(http_serve, a_large_body_is_given_back_although_the_next_request_has_begun) {
+  crowd c(1, small_bodies());
+  c.send(0, head_of("POST", "/echo", 99'000) + std::string(99'000, 'x') + "GET / HT");
+  EXPECT_TRUE(c.turn_until([&] { return c.so_far(0).ends_with("xxx"); }));
+  EXPECT_EQ(http::bodies().held, 0U);
+  c.send(0, "TP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(c.turn_until([&] { return count(c.so_far(0), "HTTP/1.1 200 OK") == 2; }));
+}
+
 TEST(http_serve, refuses_and_closes) {
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"},
@@ -414,6 +638,46 @@ TEST(http_serve, handler_exceptions_become_500) {
     EXPECT_TRUE(has(wire, "HTTP/1.1 500 Internal Server Error"));
     EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
   }
+}
+
+TEST(http_serve, handler_exceptions_reach_the_program) {
+  std::vector<std::string> seen;
+  http::serve_options options;
+  options.on_error = [&seen](std::exception_ptr why, const http::request& q) {
+    try {
+      std::rethrow_exception(why);
+    } catch (const std::runtime_error& e) {
+      seen.push_back(std::string(q.path()) + ": " + e.what());
+    }
+  };
+  for (const auto target : {"/throw", "/throw-later"}) {
+    connection c(options);
+    c.send(get(target));
+    EXPECT_EQ(status_of(c.to_the_end()), "HTTP/1.1 500 Internal Server Error");
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"/throw: no", "/throw-later: no"}));
+}
+
+TEST(http_serve, an_exception_of_on_error_ends_the_connection_and_escapes) {
+  std::string escaped;
+  const auto handler = [](void* to, std::exception_ptr why) noexcept {
+    try {
+      std::rethrow_exception(why);
+    } catch (const std::logic_error& e) {
+      *static_cast<std::string*>(to) = e.what();
+    }
+  };
+  const auto before = io::escaped_exceptions();
+  const auto old = io::on_escape(handler, &escaped);
+  http::serve_options options;
+  options.on_error = [](std::exception_ptr, const http::request&) { throw std::logic_error("mine"); };
+  {
+    connection c(options, before + 1);
+    c.send(get("/throw"));
+    EXPECT_EQ(c.to_the_end(), "");
+  }
+  EXPECT_EQ(escaped, "mine");
+  io::on_escape(old.first, old.second);
 }
 
 TEST(http_serve, timeouts) {

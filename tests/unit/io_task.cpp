@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -153,6 +154,66 @@ TEST(Task, RunIsBoundedAndInOrder) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 11, 12}));
 }
 
+// What a capturing lambda refers to through itself must be there when the coroutine runs, and until it ends.
+TEST(Task, SpawnKeepsTheCallableAndItsArguments) {
+  live::count = 0;
+  std::string seen;
+  {
+    auto text = std::make_shared<std::string>(1000, 'x');
+    std::weak_ptr<std::string> watch = text;
+    synfp::spawn([text = std::move(text), watch, l = live(), &seen]() -> task<> {
+      EXPECT_FALSE(watch.expired());
+      co_await synfp::io::yield();
+      EXPECT_FALSE(watch.expired());
+      seen = *text;
+      (void)l;
+    });
+  }
+  EXPECT_EQ(seen, "");
+  EXPECT_EQ(live::count, 1);
+  run_queue::current().drain();
+  EXPECT_EQ(seen, std::string(1000, 'x'));
+  EXPECT_EQ(live::count, 0);
+}
+
+struct adder {
+  task<> by_reference(const std::string& one, std::unique_ptr<int> two, int& sum) const {
+    co_await synfp::io::yield();
+    sum = static_cast<int>(one.size()) + *two + base;
+  }
+  int base;
+};
+
+TEST(Task, SpawnTakesWhatThreadTakes) {
+  int sum = 0;
+  const adder a{1};
+  synfp::spawn(&adder::by_reference, a, std::string(100, 'a'), std::make_unique<int>(10), std::ref(sum));
+  run_queue::current().drain();
+  EXPECT_EQ(sum, 111);
+  const auto add = [](int& to, int n) -> task<> {
+    to += n;
+    co_return;
+  };
+  synfp::spawn(add, std::ref(sum), 9);
+  run_queue::current().drain();
+  EXPECT_EQ(sum, 120);
+}
+
+TEST(Task, DestroyingASpawnedCallableDestroysWhatItKeeps) {
+  live::count = 0;
+  synfp::spawn(
+      [l = live()](live) -> task<> {
+        co_await synfp::io::yield();
+        ADD_FAILURE();
+        (void)l;
+      },
+      live());
+  EXPECT_EQ(run_queue::current().run(1), 1u);
+  EXPECT_EQ(live::count, 3);
+  synfp::io::detail::destroy_roots();
+  EXPECT_EQ(live::count, 0);
+}
+
 #if defined(__cpp_exceptions)
 task<int> throws() {
   co_await synfp::io::yield();
@@ -204,6 +265,26 @@ TEST(Task, ExceptionsReachTheParent) {
   std::string what;
   run(catches(what));
   EXPECT_EQ(what, "child");
+}
+
+TEST(Task, EscapedExceptionsReachTheProgram) {
+  std::vector<std::string> seen;
+  const auto handler = [](void* to, std::exception_ptr why) noexcept {
+    try {
+      std::rethrow_exception(why);
+    } catch (const std::runtime_error& e) {
+      static_cast<std::vector<std::string>*>(to)->push_back(e.what());
+    }
+  };
+  EXPECT_EQ(synfp::io::on_escape(handler, &seen).first, nullptr);
+  run(lets_escape());
+  synfp::spawn(lets_escape);
+  synfp::spawn([]() -> task<> { throw std::runtime_error("not even a coroutine"); });
+  run_queue::current().drain();
+  const auto was = synfp::io::on_escape(nullptr, nullptr);
+  EXPECT_TRUE(was.first == handler && was.second == &seen);
+  run(lets_escape());
+  EXPECT_EQ(seen, (std::vector<std::string>{"child", "not even a coroutine", "child"}));
 }
 
 TEST(Task, EscapedExceptionsAreCounted) {

@@ -4,6 +4,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -156,6 +160,139 @@ TEST(server, passes_on_an_exception_of_posted_work) {
     return tell_all(l);
   };
   EXPECT_THROW((void)s.try_run(handler, [] {}), std::runtime_error);
+}
+
+/// So that a test of a server that should end by itself does too.
+class stop_in_the_end {
+ public:
+  explicit stop_in_the_end(net::server& s)
+      : stopper_([this, &s] {
+          std::unique_lock lock(mutex_);
+          if (!ended_.wait_for(lock, std::chrono::seconds(20), [this] { return done_; })) s.stop();
+        }) {}
+  ~stop_in_the_end() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    ended_.notify_one();
+    stopper_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool done_ = false;
+  std::thread stopper_;
+};
+
+// Whatever ends the accepting task, a server that accepts nobody must not look as if it ran.
+TEST(server, ends_with_the_exception_of_an_acceptor) {
+  capture::none source;
+  for (const unsigned threads : {1U, 3U}) {
+    net::server s{{"127.0.0.1:0", "[::1]:0"}, source, {.threads = threads}};
+    const auto handler = [](net::listener& l) -> task<> {
+      (void)co_await l.accept();
+      throw std::runtime_error("no");
+    };
+    int fd = -1;
+    const stop_in_the_end guard(s);
+    EXPECT_THROW((void)s.try_run(handler, [&] { fd = connect_to(s.local()[1]); }), std::runtime_error);
+    ::close(fd);
+  }
+}
+
+TEST(server, ends_when_an_acceptor_returns_too_early) {
+  capture::none source;
+  net::server s{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 2}};
+  std::atomic<int> calls{0};
+  const auto handler = [&](net::listener& l) -> task<> {
+    if (calls++ == 2) co_return;
+    while (auto a = co_await l.accept()) {
+    }
+  };
+  const stop_in_the_end guard(s);
+  const auto ended = s.try_run(handler, [] {});
+  ASSERT_FALSE(ended);
+  EXPECT_NE(ended.error().message.find("the task that accepts on 127.0.0.1:"), std::string::npos)
+      << ended.error().message;
+}
+
+TEST(server, ends_when_a_listening_socket_fails) {
+  capture::none source;
+  net::server s{"127.0.0.1:0", source};
+  const auto handler = [&](net::listener& l) -> task<> {
+    // The descriptor is the listener's; find it by its address.
+    for (int fd = 3; fd < 200; ++fd) {
+      sockaddr_storage storage;
+      socklen_t length = sizeof storage;
+      if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) continue;
+      if (endpoint::from_sockaddr(storage, length) == l.local()) ::shutdown(fd, SHUT_RDWR);
+    }
+    while (auto a = co_await l.accept()) {
+    }
+  };
+  const stop_in_the_end guard(s);
+  const auto ended = s.try_run(handler, [] {});
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().os, EINVAL);
+  EXPECT_NE(ended.error().message.find("the socket that listens on 127.0.0.1:"), std::string::npos);
+}
+
+TEST(server, an_acceptor_may_end_when_the_server_stops) {
+  capture::none source;
+  net::server s{"127.0.0.1:0", source};
+  const auto handler = [&](net::listener& l) -> task<> {
+    (void)co_await l.accept();
+    s.stop();
+    while (!l.ring().stopping()) co_await synfp::io::yield();
+  };
+  int fd = -1;
+  EXPECT_TRUE(s.try_run(handler, [&] { fd = connect_to(s.local()[0]); }));
+  ::close(fd);
+}
+
+TEST(server, what_leaves_a_spawned_task_reaches_the_program) {
+  capture::none source;
+  std::mutex mutex;
+  std::vector<std::string> seen;
+  net::server_options options;
+  options.threads = 2;
+  options.on_error = [&](const std::exception_ptr& why) {
+    const std::lock_guard lock(mutex);
+    try {
+      std::rethrow_exception(why);
+    } catch (const std::runtime_error& e) {
+      seen.push_back(e.what());
+    }
+  };
+  net::server server{"127.0.0.1:0", source, options};
+  const auto handler = [](net::listener& l) -> task<> {
+    while (auto a = co_await l.accept()) {
+      synfp::spawn([](net::accepted) -> task<> { throw std::runtime_error("no"); }, std::move(*a));
+    }
+  };
+  std::thread runner([&] { server.run(handler); });
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(read_all(connect_to(server.local()[0])), "");
+  server.stop();
+  runner.join();
+  EXPECT_EQ(seen, std::vector<std::string>(10, "no"));
+}
+
+TEST(server, an_exception_of_on_error_ends_it) {
+  capture::none source;
+  net::server_options options;
+  options.on_error = [](const std::exception_ptr& why) { std::rethrow_exception(why); };
+  net::server s{"127.0.0.1:0", source, options};
+  const auto handler = [](net::listener& l) -> task<> {
+    synfp::spawn([]() -> task<> { throw std::out_of_range("far"); });
+    while (auto a = co_await l.accept()) {
+    }
+  };
+  const stop_in_the_end guard(s);
+  EXPECT_THROW((void)s.try_run(handler, [] {}), std::out_of_range);
+  const auto before = synfp::io::on_escape(nullptr, nullptr);  // this thread's is as it was
+  EXPECT_EQ(before.first, nullptr);
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ struct limits {
   /// of the connection before TCP has taken them; so a client that does not read makes it hold this and one
   /// response. A hundred small ones: more in one send gains nothing.
   std::uint32_t output = 16 * 1024;
+  /// Of serve(): bodies that all connections of a ring hold together, but never less than total(). Beyond:
+  /// the oldest unfinished ones are answered with 503.
+  std::size_t ring_bodies = 64 * 1024 * 1024;
 
   constexpr std::size_t total() const noexcept {
     return std::size_t{2} + request_line + header_block + body + chunk_framing;
@@ -231,10 +234,11 @@ struct parse_state {
 }  // namespace detail
 
 /// Parses one request at a time. Give parse() all bytes from the beginning of the request on, again and again
-/// with more bytes at the end until it no longer says `incomplete`. It looks at no byte twice except for the
-/// line that is not yet complete, and keeps offsets: the bytes may lie elsewhere in each call, but must be
-/// what the last call left there, because a chunked body is decoded in place. The outcome depends on the
-/// bytes only, not on how they were split.
+/// with more bytes at the end until it no longer says `incomplete`; or parse_head(), and parse() once you
+/// have decided to read the body. It looks at no byte twice except for the line that is not yet complete, and
+/// keeps offsets: the bytes may lie elsewhere in each call, but must be what the last call left there,
+/// because a chunked body is decoded in place. The outcome depends on the bytes only, not on how they were
+/// split.
 ///
 /// What it accepts: RFC 9112 and nothing that some recipients read and others do not. CRLF is the only line
 /// end. Header fields, framing and Host follow `refusal`. The target is origin-form, absolute-form with the
@@ -251,10 +255,18 @@ class request_parser : private detail::parse_state {
   }
 
   parse_status parse(std::span<char> bytes) noexcept {
-    base_ = bytes.data();
-    if (status_ != parse_status::incomplete) return status_;
-    size_ = bytes.size();
-    while (step()) {
+    if (take(bytes)) {
+      while (step()) {
+      }
+    }
+    return status_;
+  }
+  /// The same, but it stops once head_complete(): the bytes of the body are not looked at, nor decoded. Never
+  /// `complete`.
+  parse_status parse_head(std::span<char> bytes) noexcept {
+    if (take(bytes)) {
+      while (!head_complete() && step()) {
+      }
     }
     return status_;
   }
@@ -270,6 +282,8 @@ class request_parser : private detail::parse_state {
   bool started() const noexcept { return phase_ != phase::start; }
   /// Request line and fields are known and valid; only the body may be missing.
   bool head_complete() const noexcept { return phase_ >= phase::body; }
+  /// The request has a body that is not empty by its length. Once head_complete().
+  bool has_body() const noexcept { return coding_ == coding::chunked || (length_seen_ && remaining_ != 0); }
   /// The client waits for "100 Continue" before it sends the body (RFC 9110 10.1.1): it asked for it, the
   /// request has a body and none of it has arrived.
   bool expects_continue() const noexcept {
@@ -299,6 +313,14 @@ class request_parser : private detail::parse_state {
   std::string_view view(slot s) const noexcept { return {base_ + s.offset, s.length}; }
   slot slot_of(std::string_view text) const noexcept {
     return {static_cast<std::uint32_t>(text.data() - base_), static_cast<std::uint32_t>(text.size())};
+  }
+
+  /// False if nothing is to be done any more.
+  bool take(std::span<char> bytes) noexcept {
+    base_ = bytes.data();
+    if (status_ != parse_status::incomplete) return false;
+    size_ = bytes.size();
+    return true;
   }
 
   /// Each step returns whether another one may follow.

@@ -18,13 +18,14 @@ namespace detail {
 inline constexpr syn_lookup no_syn{};
 }
 
-/// A complete request on a connection. It owns nothing: it and every view it returns are valid until the
+/// A request on a connection. It owns nothing: it and every view it returns are valid until the
 /// response has been handed to the connection, that is, as long as the handler (a coroutine included) runs.
 /// Copy what has to live longer. Text is as received: not decoded, not normalised. What the parser guarantees
 /// of it, see request_parser.
 class request {
  public:
-  /// `parsed` must be complete and, like its buffer, outlive the request; so must the rest.
+  /// `parsed` must be complete, or at least its head if nobody reads the body, and, like its buffer, outlive
+  /// the request; so must the rest.
   request(const request_parser& parsed, const endpoint& peer, const endpoint& local,
           const syn_lookup& syn = detail::no_syn) noexcept
       : parsed_(&parsed), peer_(&peer), local_(&local), syn_(&syn) {}
@@ -43,6 +44,7 @@ class request {
   int version_minor() const noexcept { return parsed_->version_minor(); }
   /// host[:port]; may be empty on HTTP/1.0 only.
   std::string_view host() const noexcept { return parsed_->host(); }
+  /// Empty for GET and HEAD, whatever the client sent.
   std::string_view body() const noexcept { return parsed_->body(); }
   /// What the client asked for; the server may close nevertheless.
   bool keep_alive() const noexcept { return parsed_->keep_alive(); }

@@ -90,7 +90,8 @@ constexpr auto make_route(Handler&& handler) {
 
 /// `get<"/path">(handler)`: answers GET and, without the body, HEAD. The handler is stored by value; it and
 /// what it refers to must outlive the routes. It is called concurrently by every thread that serves these
-/// routes.
+/// routes. It may be called before the content that somebody sent with GET has arrived, and never sees it:
+/// such content has no meaning (RFC 9110 9.3.1).
 template <fixed_string Path, class Handler>
 constexpr auto get(Handler&& handler) {
   return detail::make_route<method::get, Path>(std::forward<Handler>(handler));
@@ -219,20 +220,21 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     io::task<response> pending_;
   };
 
+  /// Whether the answer depends on the body, so that it has to be read. Not if there is no such route, and
+  /// not of GET.
+  bool takes_body(http::method m, std::string_view path) const noexcept {
+    if (m == method::get) return false;
+    for (std::size_t i = first(path); i < count && table[i].path == path; ++i) {
+      if (table[i].method == m) return true;
+    }
+    return false;
+  }
+
   /// Calls the handler, or answers in its place. Throws what the handler throws.
   answer find(const request& q) const {
     if (q.method() == method::other) return answer(status(501));
     const std::string_view path = q.path();
-    std::size_t low = 0;  // the first route whose path is not less
-    for (std::size_t n = count; n > 0;) {
-      const std::size_t half = n / 2;
-      if (detail::path_less(table[low + half].path, path)) {
-        low += half + 1;
-        n -= half + 1;
-      } else {
-        n = half;
-      }
-    }
+    std::size_t low = first(path);
     const auto wanted = q.method() == method::head ? method::get : q.method();
     unsigned mask = 0;
     for (; low < count && table[low].path == path; ++low) {
@@ -255,6 +257,21 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   }
 
  private:
+  /// The first route whose path is not less.
+  static std::size_t first(std::string_view path) noexcept {
+    std::size_t low = 0;
+    for (std::size_t n = count; n > 0;) {
+      const std::size_t half = n / 2;
+      if (detail::path_less(table[low + half].path, path)) {
+        low += half + 1;
+        n -= half + 1;
+      } else {
+        n = half;
+      }
+    }
+    return low;
+  }
+
   template <std::size_t I, class Route>
   static const Route& at(const detail::route_slot<I, Route>& slot) noexcept {
     return slot.route;

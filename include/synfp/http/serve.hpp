@@ -2,18 +2,22 @@
 // Serves HTTP/1.1 on one connection.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <ctime>
-#include <span>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <synfp/http/date.hpp>
+#include <synfp/http/input.hpp>
 #include <synfp/http/parser.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
 #include <synfp/http/routes.hpp>
-#include <synfp/io/buffer.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/net/accept.hpp>
@@ -22,6 +26,23 @@
 
 SYNFP_BEGIN_NAMESPACE
 namespace http {
+
+/// `[](std::exception_ptr why, const http::request& q) { ... }`: one for all connections, which share it.
+class error_handler {
+ public:
+  error_handler() noexcept = default;
+  template <class F>
+  requires std::is_invocable_v<F&, std::exception_ptr, const request&> error_handler(
+      F function)  // NOLINT: implicit, to write options.on_error = [] ...
+      : call_(std::make_shared<const signature>(std::move(function))) {}
+
+  explicit operator bool() const noexcept { return call_ != nullptr; }
+  void operator()(std::exception_ptr why, const request& q) const { (*call_)(std::move(why), q); }
+
+ private:
+  using signature = std::function<void(std::exception_ptr, const request&)>;
+  std::shared_ptr<const signature> call_;
+};
 
 /// How long serve() waits, and for how much.
 struct serve_options {
@@ -38,8 +59,13 @@ struct serve_options {
   std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
   /// How long, and for how many bytes, to go on reading after the last response of a connection that the
   /// server closes: a close with unread bytes resets the connection, and the client may lose that response.
+  /// The default is more than limits::body, since a body that no route takes is met here.
   std::chrono::nanoseconds linger_timeout = std::chrono::seconds(2);
-  std::size_t linger_bytes = 256 * 1024;
+  std::size_t linger_bytes = 2 * 1024 * 1024;
+  /// Gets what a handler threw, before the client gets its 500. It is called on the thread of the connection,
+  /// which waits for it, and the request is valid inside. What it throws itself ends the connection, and then
+  /// goes where the exceptions of spawned coroutines go: io::on_escape(), net::server_options::on_error.
+  error_handler on_error{};
 };
 
 namespace detail {
@@ -51,53 +77,6 @@ inline std::string_view date_now() noexcept {
   static thread_local date_cache cache;
   return cache.at(std::time(nullptr));
 }
-
-/// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
-/// requests fit into it, and are copied together when one does not.
-class input {
- public:
-  /// From the beginning of the current request on.
-  std::span<char> bytes() noexcept {
-    if (!chunk_.empty()) {
-      // The parser decodes in place. The memory is the ring's, writable, and ours while the lease lasts.
-      return {const_cast<char*>(chunk_.data()) + begin_, chunk_.size() - begin_};
-    }
-    return {kept_.data() + begin_, kept_.size() - begin_};
-  }
-  bool empty() const noexcept { return (chunk_.empty() ? kept_.size() : chunk_.size()) == begin_; }
-
-  /// The current request is answered.
-  void consume(std::size_t n) noexcept {
-    begin_ += n;
-    if (!empty()) return;
-    begin_ = 0;
-    chunk_.reset();
-    io::release(kept_);  // the next one may be long in coming; the pool has it for whom it is not
-  }
-  /// Makes room for more.
-  void keep() {
-    if (chunk_.empty()) {
-      kept_.erase(0, begin_);
-    } else {
-      kept_.assign(chunk_.data() + begin_, chunk_.size() - begin_);
-      chunk_.reset();
-    }
-    begin_ = 0;
-  }
-  /// Precondition: empty() or keep().
-  void add(io::buffer chunk) {
-    if (kept_.empty()) {
-      chunk_ = std::move(chunk);
-    } else {
-      kept_.append(chunk.view());
-    }
-  }
-
- private:
-  io::buffer chunk_;       // either this holds the bytes
-  io::pool_string kept_;   // or this
-  std::size_t begin_ = 0;  // of the current request
-};
 
 /// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
 /// run short. Destroyed with the coroutine that owns it.
@@ -131,20 +110,33 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
   io::ring& ring = s.ring();
   idle_watch watch(s);
   request_parser parser(options.limits);
-  input in;
+  const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
+  input in(s);
   waiting stage = waiting::idle;
   io::ring::clock::time_point deadline{};  // of the stage, unless idle
-  bool continued = false;                  // "100 Continue" was sent for this request
+  bool routed = false;                     // of this request: it is known what answers it,
+  bool ignores_body = false;               // and that this does not depend on the body it has,
+  bool continued = false;                  // and "100 Continue" was sent
   bool served = false;
   unsigned in_a_row = 0;
 
   while (true) {
-    const parse_status parsed = in.empty() ? parse_status::incomplete : parser.parse(in.bytes());
+    parse_status parsed = parse_status::incomplete;
+    if (!in.empty()) {
+      if (!routed) {
+        parsed = parser.parse_head(in.bytes());
+        routed = parser.head_complete();
+        ignores_body = routed && parser.has_body() && !all.takes_body(parser.method(), parser.path());
+      }
+      if (routed && !ignores_body) parsed = parser.parse(in.bytes());
+    }
 
-    if (parsed == parse_status::complete) {
+    if (parsed == parse_status::complete || ignores_body) {
+      in.finished();
       watch.spare.leave();
       bool asked_to_close = false;
       bool keep_alive = false;
+      bool whole = true;
       {  // nothing of the response but its text is there while that waits to be sent
         const request q(parser, a.peer, a.local, a.syn);
         response r(500);
@@ -166,11 +158,14 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
           failed = false;
 #if defined(__cpp_exceptions)
         } catch (...) {
+          if (options.on_error) options.on_error(std::current_exception(), q);
           r = status(500);
         }
 #endif
+        // An ignored body is passed over if it is here. Else the connection ends: nobody waits for it.
+        whole = !ignores_body || parser.parse(in.bytes()) == parse_status::complete;
         asked_to_close = !q.keep_alive();
-        keep_alive = !failed && !asked_to_close && !ring.stopping();
+        keep_alive = !failed && whole && !asked_to_close && !ring.stopping();
         const response_framing framing{
             .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
         write_response(s.out(), r, framing, date_now());
@@ -178,13 +173,13 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
       in.consume(parser.consumed());
       parser.reset();
       stage = waiting::idle;
-      continued = false;
+      routed = ignores_body = continued = false;
       served = true;
       if (!keep_alive || s.out().size() >= options.limits.output) {
         const auto flushed = co_await s.flush(options.write_timeout);
         if (!flushed) co_return false;
       }
-      if (!keep_alive) co_return !asked_to_close || !in.empty();
+      if (!keep_alive) co_return !asked_to_close || !whole || !in.empty();
       in_a_row = in.empty() ? 0 : in_a_row + 1;
       if (in_a_row == most_in_a_row) {
         in_a_row = 0;
@@ -194,7 +189,9 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
     }
 
     int code = status_of(parser.refused_for());
-    if (parsed == parse_status::incomplete) {
+    if (parsed == parse_status::incomplete && routed && !in.hold(most_bodies)) {
+      code = 503;
+    } else if (parsed == parse_status::incomplete) {
       if (parser.expects_continue() && !continued) {
         continued = true;
         s.write(continue_line);
@@ -227,6 +224,7 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
         if (!in.empty()) in.keep();
         auto chunk = co_await s.read(left);
         watch.idle = false;
+        if (in.dropped()) continue;
         if (chunk) {
           in.add(*std::move(chunk));
           continue;
@@ -239,7 +237,9 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
 
     // Where the next request would begin is not known any more.
     response r = status(code);
-    if (parsed == parse_status::refused) {
+    if (code == 503) {
+      (void)r.add_header("Retry-After", "1");  // a valid field
+    } else if (parsed == parse_status::refused) {
       text_type reason(to_string(parser.refused_for()));
       reason.push_back('\n');
       r.set_body(std::move(reason));
@@ -255,10 +255,12 @@ io::task<bool> serve_requests(net::accepted& a, const routes<Routes...>& all, co
 
 /// Serves HTTP/1.1 (RFC 9112) on `a.connection` until either side closes it: spawn(http::serve(std::move(*a),
 /// routes)). Responses go out in the order of the requests, those of pipelined requests together. A request
-/// is parsed where it was received if it fits into one buffer of the ring. Closes after: a request that asks
-/// for it, a malformed one (4xx or 5xx as `refusal` says), a timeout, an exception of a handler (500), and,
-/// when the ring stops, as soon as the current request is answered. `all` must outlive the connection: keep
-/// it where run() is called.
+/// is parsed where it was received if it fits into one buffer of the ring. A body is read, and "100 Continue"
+/// sent, only if there is a route that takes it: see routes::takes_body(). Closes after: a request that asks
+/// for it, a malformed one (4xx or 5xx as `refusal` says), one whose body was not read and had not arrived, a
+/// body for which there is no room (503, see limits::ring_bodies), a timeout, an exception of a handler
+/// (500), and, when the ring stops, as soon as the current request is answered. `all` must outlive the
+/// connection: keep it where run() is called.
 template <class... Routes>
 io::task<> serve(net::accepted a, const routes<Routes...>& all, serve_options options = {}) {
   const bool linger = co_await detail::serve_requests(a, all, options);

@@ -126,8 +126,12 @@ class frame_pool {
 
   // Null if the heap has to give the block.
   static void* take(unsigned c) noexcept {
-    if (SYNFP_POOL_BYPASS || c == classes || lists_[c].head == nullptr) return nullptr;
+    if (SYNFP_POOL_BYPASS || c == classes) return nullptr;
     list& l = lists_[c];
+    if (l.head == nullptr) {
+      clean_at_exit();
+      return nullptr;
+    }
     block* b = l.head;
     l.head = b->next;
     l.bytes -= smallest << c;
@@ -137,13 +141,17 @@ class frame_pool {
     return SYNFP_POOL_BYPASS || c == classes ? size : smallest << c;
   }
   static bool keep(const list& l, std::size_t size) noexcept {
-    if (state_ == state::fresh) {
-      static thread_local cleaner at_exit;
-      (void)at_exit;
-    }
+    clean_at_exit();
     const std::size_t most =
         kept_per_class > blocks_per_class * size ? kept_per_class : blocks_per_class * size;
     return state_ == state::live && l.bytes + size <= most;
+  }
+  // With a thread's first block, not when it is first freed: glibc ends the process if it has no memory for
+  // the destructor of a thread-local object.
+  static void clean_at_exit() noexcept {
+    if (state_ != state::fresh) return;
+    static thread_local cleaner at_exit;
+    (void)at_exit;
   }
 
   static constexpr unsigned class_of(std::size_t size) noexcept {

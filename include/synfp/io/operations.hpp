@@ -89,7 +89,7 @@ inline void single_operation::completed(void* self, int result, unsigned flags) 
   frame_pool::deallocate(o, sizeof(single_operation));
 }
 
-class poll_awaiter : public single_awaiter {
+class [[nodiscard]] poll_awaiter : public single_awaiter {
  public:
   poll_awaiter(ring& owner, int fd, unsigned events) noexcept
       : single_awaiter(owner), fd_(fd), events_(events) {}

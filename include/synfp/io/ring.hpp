@@ -121,9 +121,9 @@ class stop_hook : private detail::list_link {
   void* context_;
 };
 
-/// One per thread, used only on the thread that created it; post() is the exception. It must outlive every
-/// stream, listener and awaiter made with it. A coroutine that waits on it resumes inside run() or poll(),
-/// from the run queue, never inside the call that completed it.
+/// One per thread, used only on the thread that created it; post() and post_stop() are the exceptions. It
+/// must outlive every stream, listener and awaiter made with it. A coroutine that waits on it resumes inside
+/// run() or poll(), from the run queue, never inside the call that completed it.
 class ring {
  public:
   using clock = std::chrono::steady_clock;
@@ -152,7 +152,7 @@ class ring {
   /// How long a foreign loop may wait before the next poll(), as epoll_wait takes it: -1 is for ever.
   int poll_timeout() const noexcept;
 
-  /// Runs `work` on the ring's thread, in order. The one function for other threads, which must know by other
+  /// Runs `work` on the ring's thread, in order. For other threads, like post_stop(); they must know by other
   /// means that the ring still exists. What was posted to a stopped ring runs in its next run(), or is
   /// destroyed with the ring.
   template <class F>
@@ -163,6 +163,9 @@ class ring {
   /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop hooks run.
   /// run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
   void stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero());
+  /// stop() from any thread, which must know that the ring still exists; it happens in run() or poll(). Needs
+  /// no memory.
+  void post_stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero()) noexcept;
   bool stopping() const noexcept { return stopping_; }
 
   /// Operations that the kernel has not finished, cancellations and the wake-up for post() included.
@@ -278,6 +281,7 @@ class ring {
 
   int set_up(const ring_options& options, unsigned flags) noexcept;
   void enqueue(std::unique_ptr<posted> work);
+  void notify() noexcept;
   static void woken(void* self, int result, unsigned flags);
   void arm_wake();
   void run_posted();
@@ -307,15 +311,18 @@ class ring {
   timeout trim_;
   detail::list stop_hooks_;
   std::vector<detail::turn_hook*> hooks_;
-  std::vector<completion> stash_;
+  std::vector<completion> stash_;  // never grows
+  std::size_t next_stashed_ = 0;
 
   detail::operation wake_;
   int wake_fd_ = -1;
   int event_fd_ = -1;
   std::uint64_t wake_value_ = 0;  // the kernel writes here while wake_ is in flight
-  std::mutex mutex_;              // guards the two that follow
+  std::mutex mutex_;              // guards the four that follow
   posted* first_posted_ = nullptr;
   posted* last_posted_ = nullptr;
+  bool stop_posted_ = false;
+  std::chrono::nanoseconds posted_grace_{};
 
   clock::time_point now_;
   clock::time_point deadline_ = clock::time_point::max();
@@ -358,6 +365,7 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   }
   if (r < 0) return detail::explain_refusal(-r);
   self->initialised_ = true;
+  self->stash_.reserve(self->ring_.cq.ring_entries);
   io_uring_register_ring_fd(&self->ring_);  // an optimisation: may fail
   io_uring_ring_dontfork(&self->ring_);
   self->buffers_ = detail::buffer_pool::create(options.buffers, options.buffer_size, options.limits.copied);
@@ -393,11 +401,22 @@ inline void ring::enqueue(std::unique_ptr<posted> work) {
     (first ? first_posted_ : last_posted_->next) = p;
     last_posted_ = p;
   }
-  if (first) {
-    const std::uint64_t one = 1;
-    // Fails only if the counter is full, and then the ring has been woken.
-    [[maybe_unused]] const auto n = ::write(wake_fd_, &one, sizeof one);
+  if (first) notify();
+}
+
+inline void ring::notify() noexcept {
+  const std::uint64_t one = 1;
+  // Fails only if the counter is full, and then the ring has been woken.
+  [[maybe_unused]] const auto n = ::write(wake_fd_, &one, sizeof one);
+}
+
+inline void ring::post_stop(std::chrono::nanoseconds grace) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_grace_ = stop_posted_ ? std::min(posted_grace_, grace) : grace;
+    stop_posted_ = true;
   }
+  notify();
 }
 
 inline void ring::woken(void* self, int, unsigned flags) {
@@ -417,9 +436,13 @@ inline void ring::arm_wake() {
 
 inline void ring::run_posted() {
   posted* p = nullptr;
+  bool stops = false;
+  std::chrono::nanoseconds grace{};
   {
     const std::lock_guard lock(mutex_);
     p = std::exchange(first_posted_, nullptr);
+    stops = std::exchange(stop_posted_, false);
+    grace = posted_grace_;
   }
   struct rest {  // if one throws, the others are not leaked
     posted*& p;
@@ -427,6 +450,7 @@ inline void ring::run_posted() {
       while (p != nullptr) delete std::exchange(p, p->next);
     }
   } guard{p};
+  if (stops) stop(grace);
   while (p != nullptr) {
     const std::unique_ptr<posted> work(std::exchange(p, p->next));
     work->run();
@@ -503,6 +527,7 @@ inline void ring::stash_completions() noexcept {
   unsigned n = 0;
   ::io_uring_cqe* cqe = nullptr;
   io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (stash_.size() == stash_.capacity()) break;  // the rest stays in the ring until the next reap
     stash_.push_back({cqe->user_data, cqe->res, cqe->flags});
     ++n;
   }
@@ -535,13 +560,18 @@ inline void ring::dispatch(const completion& c) {
 }
 
 inline void ring::reap() {
-  if (!stash_.empty()) {
-    std::vector<completion> stashed;
-    stashed.swap(stash_);
-    for (const completion& c : stashed) dispatch(c);
+  // A handler may come to stash_completions(), and what one that throws leaves here is for the next turn.
+  while (!stash_.empty()) {
+    const completion c = stash_[next_stashed_++];
+    if (next_stashed_ == stash_.size()) {
+      stash_.clear();
+      next_stashed_ = 0;
+    }
+    dispatch(c);
   }
   // Each is consumed before its handler runs: a handler may need an SQE and so come to stash_completions().
-  for (unsigned n = io_uring_cq_ready(&ring_); n != 0; --n) {
+  // What was stashed is older than what the ring holds then.
+  for (unsigned n = io_uring_cq_ready(&ring_); n != 0 && stash_.empty(); --n) {
     unsigned head = 0;
     ::io_uring_cqe* cqe = nullptr;
     completion c{};

@@ -12,7 +12,7 @@ namespace io {
 
 namespace detail {
 
-class sleep_awaiter {
+class [[nodiscard]] sleep_awaiter {
  public:
   sleep_awaiter(ring& owner, ring::clock::time_point deadline) noexcept
       : ring_(&owner), deadline_(deadline), timeout_(&sleep_awaiter::expired, this) {}

@@ -49,6 +49,11 @@ class syn_lookups final : public batch_handler {
 struct accepted {
   accepted(io::ring& owner, accepted_socket&& from)
       : connection(owner, std::exchange(from.fd, -1)), peer(from.peer), local(from.local), syn(from.syn) {}
+  accepted(io::ring& owner, accepted_socket&& from, detail::stream_memory& memory) noexcept
+      : connection(owner, std::exchange(from.fd, -1), memory),
+        peer(from.peer),
+        local(from.local),
+        syn(from.syn) {}
 
   stream connection;
   endpoint peer;

@@ -42,7 +42,7 @@ struct listener_counters {
   std::uint64_t accepted = 0;          ///< handed to the ready queue
   std::uint64_t gone = 0;              ///< the peer had reset before its address could be asked for: closed
   std::uint64_t aborted = 0;           ///< ECONNABORTED and other errors of one connection
-  std::uint64_t out_of_resources = 0;  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM: tried again later
+  std::uint64_t out_of_resources = 0;  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM, bad_alloc: tried again later
   std::uint64_t spared = 0;            ///< idle connections told to end because descriptors ran short
   std::uint64_t rearmed = 0;           ///< submissions of the multishot accept
 };
@@ -63,6 +63,7 @@ class listener_state final : public io::detail::turn_hook {
         accept_{&completed, this},
         pause_{&pause_over, this},
         back_off_(&back_off_over, this),
+        more_memory_(&look_for_memory, this),
         stop_hook_(&ring_stops, this) {
     ring_->add_hook(*this);
     ring_->on_stop(stop_hook_);
@@ -78,6 +79,7 @@ class listener_state final : public io::detail::turn_hook {
     closing_ = true;
     stop_hook_.unregister();
     ring_->disarm(back_off_);
+    ring_->disarm(more_memory_);
     ring_->remove_hook(*this);
     for (int fd : fresh_) ::close(fd);
     for (std::size_t i = next_ready_; i != ready_.size(); ++i) ::close(ready_[i].fd);
@@ -102,15 +104,18 @@ class listener_state final : public io::detail::turn_hook {
   const listener_counters& counters() const noexcept { return counters_; }
   std::size_t ready() const noexcept { return ready_.size() - next_ready_; }
 
+  bool stopped() const noexcept { return stopped_ && ready() == 0; }
+  int failure() const noexcept { return terminal_errno_; }
+
   /// accept() would not wait.
-  bool can_pop() const noexcept { return ready() != 0 || stopped_; }
+  bool can_pop() const noexcept { return ready() != 0 ? memory_.reserved() : stopped_; }
   bool has_acceptor() const noexcept { return acceptor_ != nullptr; }
   void set_acceptor(run_node* node) noexcept { acceptor_ = node; }
 
   /// Precondition: can_pop().
   result<accepted> pop() {
     if (ready() == 0) return error{errc::stopped, terminal_errno_};
-    result<accepted> a{accepted(*ring_, std::move(ready_[next_ready_]))};
+    result<accepted> a{accepted(*ring_, std::move(ready_[next_ready_]), memory_)};
     ++next_ready_;
     if (next_ready_ == ready_.size()) {
       ready_.clear();
@@ -119,6 +124,7 @@ class listener_state final : public io::detail::turn_hook {
       ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next_ready_));
       next_ready_ = 0;
     }
+    reserve();
     arm_if_wanted();
     return a;
   }
@@ -185,7 +191,7 @@ class listener_state final : public io::detail::turn_hook {
       destroy_when_idle();
       return;
     }
-    if (result >= 0) fresh_.push_back(result);  // also when it is the last
+    if (result >= 0) add_fresh(result);  // also when it is the last
     if (!io::detail::is_last(flags)) return;
     armed_ = false;
     if (result < 0) on_error(-result);
@@ -264,7 +270,7 @@ class listener_state final : public io::detail::turn_hook {
     while (true) {
       const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd >= 0) {
-        fresh_.push_back(fd);
+        add_fresh(fd);
         continue;
       }
       failure = errno;
@@ -291,6 +297,36 @@ class listener_state final : public io::detail::turn_hook {
 
   static void ring_stops(void* self) { static_cast<listener_state*>(self)->stop(); }
 
+  // Completions must not throw, since the kernel's news would be lost. Without memory the connection is.
+  template <class T>
+  void add(std::vector<T>& to, const T& one, int fd) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      to.push_back(one);
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      ++counters_.out_of_resources;
+      ::close(fd);
+    }
+#else
+    (void)fd;
+#endif
+  }
+  void add_fresh(int fd) noexcept { add(fresh_, fd, fd); }
+
+  // The memory of the connection that accept() gives next. While there is none, that one waits.
+  void reserve() noexcept {
+    if (ready() == 0 || memory_.reserve()) return;
+    ++counters_.out_of_resources;
+    ring_->arm(more_memory_, std::chrono::milliseconds(50));
+  }
+  static void look_for_memory(void* self) {
+    auto& s = *static_cast<listener_state*>(self);
+    s.reserve();
+    s.wake();
+  }
+
   void take_fresh() {
     if (fresh_.empty()) return;
     spare_if_few_left();
@@ -309,10 +345,11 @@ class listener_state final : public io::detail::turn_hook {
         ::close(fd);
         continue;
       }
-      ready_.push_back(a);
+      add(ready_, a, fd);
     }
     fresh_.clear();
     if (ready_.size() == old) return;
+    reserve();
     back_off_time_ = shortest_back_off;
     counters_.accepted += ready_.size() - old;
     if (handler_ != nullptr) handler_->on_batch(std::span(ready_).subspan(old));
@@ -337,7 +374,7 @@ class listener_state final : public io::detail::turn_hook {
   }
 
   void wake() noexcept {
-    if (acceptor_ != nullptr) run_queue::current().push(*acceptor_);
+    if (acceptor_ != nullptr && can_pop()) run_queue::current().push(*acceptor_);
   }
 
   static constexpr std::chrono::nanoseconds shortest_back_off = std::chrono::milliseconds(10);
@@ -354,12 +391,14 @@ class listener_state final : public io::detail::turn_hook {
   io::detail::operation accept_;
   io::detail::operation pause_;
   io::timeout back_off_;
+  io::timeout more_memory_;
   io::stop_hook stop_hook_;
   std::chrono::nanoseconds back_off_time_ = shortest_back_off;
 
   std::vector<int> fresh_;              // accepted in this turn
   std::vector<accepted_socket> ready_;  // from next_ready_ on: waiting for accept()
   std::size_t next_ready_ = 0;
+  stream_memory memory_;
   run_node* acceptor_ = nullptr;
   unsigned ready_in_a_row_ = 0;
   int terminal_errno_ = 0;
@@ -370,7 +409,7 @@ class listener_state final : public io::detail::turn_hook {
   bool abandoned_ = false;
 };
 
-class accept_awaiter {
+class [[nodiscard]] accept_awaiter {
  public:
   explicit accept_awaiter(listener_state& state) noexcept : state_(&state) {}
   accept_awaiter(const accept_awaiter&) = delete;
@@ -411,8 +450,8 @@ class accept_awaiter {
 /// outlive it. It stops with its ring.
 class listener {
  public:
-  /// Takes over `fd`, a TCP socket on which listen() was called. `handler`, if any, must outlive the
-  /// listener.
+  /// Takes over `fd`, a TCP socket on which listen() was called, unless it fails. `handler`, if any, must
+  /// outlive the listener.
   static setup_result<listener> create(io::ring& owner, int fd, batch_handler* handler = nullptr,
                                        const listener_options& options = {}) {
     sockaddr_storage storage;
@@ -460,6 +499,10 @@ class listener {
   const listener_counters& counters() const noexcept { return state_->counters(); }
   /// Connections waiting for accept().
   std::size_t ready() const noexcept { return state_->ready(); }
+  /// Nothing is left for accept() and nothing will come.
+  bool stopped() const noexcept { return state_->stopped(); }
+  /// The errno with which the socket failed by itself, or 0.
+  int failure() const noexcept { return state_->failure(); }
 
  private:
   explicit listener(detail::listener_state* state) noexcept : state_(state) {}

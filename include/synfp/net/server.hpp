@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>  // strerror
 #include <exception>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
@@ -37,6 +39,11 @@ struct server_options {
   /// What an operator should know while it is not an error: open() waits for a port; descriptors run short,
   /// at most once a minute. From any of the server's threads, one call at a time; it must not block.
   net::notice notice{};
+  /// Gets each exception that leaves a spawned coroutine, std::bad_alloc of one that could not be made
+  /// included. It is called on the threads of the server, several at a time, and must not wait. What it
+  /// throws ends the server as an exception of the accepting task does. Without it they are only counted: see
+  /// io::escaped_exceptions().
+  std::function<void(std::exception_ptr)> on_error{};
 };
 
 /// Binds and attaches in its constructor, serves in run(). The source must outlive it. Movable before run()
@@ -89,27 +96,24 @@ class server {
   }
 
   /// Serves until stop(). `handler(listener)` makes the task<> that accepts on that listener; it is called
-  /// once per thread and address, on the thread, and its task must end when accept() fails. `started` is
-  /// called once on this thread, when every thread is ready. Returns when every thread has ended; may be
-  /// called once. An exception of theirs, or of what was posted to a ring, stops the server and is rethrown.
+  /// once per thread and address, on the thread, and its task must end when accept() fails, not before: a
+  /// server that accepts nobody any more has failed. `started` is called once on this thread, when every
+  /// thread is ready. Returns when every thread has ended; may be called once. An exception of a handler, of
+  /// its task, of `started`, of server_options::on_error or of what was posted to a ring stops the server at
+  /// once and is rethrown here; so do a listening socket that fails and a task that ends too early, with a
+  /// setup_error.
   template <class Handler, class Started>
   setup_result<void> try_run(Handler handler, Started started) {
     static_assert(std::is_invocable_r_v<io::task<>, Handler&, listener&>,
                   "the handler of run() must be callable as `handler(net::listener&)` and return io::task<>");
-    setup_result<void> outcome;
-#if defined(__cpp_exceptions)
-    std::exception_ptr escaped;
-#endif
     std::vector<std::thread> threads;
     threads.reserve(options_.threads);
-    const auto failed = [&](setup_error why) {
-      {
-        const std::lock_guard lock(shared_->mutex);
-        if (outcome) outcome = std::move(why);
-      }
-      stop(std::chrono::nanoseconds::zero());
-    };
+    {
+      const std::lock_guard lock(shared_->mutex);  // somebody may call stop()
+      shared_->rings.reserve(options_.threads);
+    }
     shared_->unready = options_.threads;  // before there is another thread
+    // Nothing from here to the last join() may throw: who destroys a running std::thread ends the program.
     const auto work = [&](unsigned index) {
       bool ready = false;
 #if defined(__cpp_exceptions)
@@ -119,44 +123,46 @@ class server {
           ready = true;
           wait_for_all(index, started);
         });
-        if (!done) failed(std::move(done).error());
+        if (!done) end_with(std::move(done).error());
 #if defined(__cpp_exceptions)
       } catch (...) {
-        {
-          const std::lock_guard lock(shared_->mutex);
-          if (!escaped) escaped = std::current_exception();
-        }
-        stop(std::chrono::nanoseconds::zero());
+        end_with(std::current_exception());
       }
 #endif
       if (!ready) thread_is_ready();
     };
+    int refused = 0;
 #if defined(__cpp_exceptions)
     try {
 #endif
       for (unsigned i = 1; i < options_.threads; ++i) threads.emplace_back(work, i);
 #if defined(__cpp_exceptions)
     } catch (const std::system_error& e) {
-      for (std::size_t i = threads.size() + 1; i < options_.threads; ++i) thread_is_ready();
-      failed({errc::system, e.code().value(),
-              "cannot start a thread; use fewer, or raise the limit of processes"});
+      refused = e.code().value();
+      stop(std::chrono::nanoseconds::zero());
+    } catch (...) {  // std::bad_alloc
+      end_with(std::current_exception());
     }
+    for (std::size_t i = threads.size() + 1; i < options_.threads; ++i) thread_is_ready();
 #endif
     work(0);
     for (std::thread& t : threads) t.join();
 #if defined(__cpp_exceptions)
-    if (escaped) std::rethrow_exception(escaped);
+    if (shared_->escaped) std::rethrow_exception(shared_->escaped);
 #endif
-    return outcome;
+    if (refused != 0)
+      return setup_error{errc::system, refused,
+                         "cannot start a thread; use fewer, or raise the limit of processes or of memory"};
+    return std::move(shared_->outcome);
   }
 
   /// Stops accepting, lets what is in flight finish for up to `grace`, ends run(). From any thread; not from
   /// a signal handler.
-  void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) {
+  void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) noexcept {
     const std::lock_guard lock(shared_->mutex);
     shared_->stopping = true;
     shared_->grace = grace;
-    for (io::ring* ring : shared_->rings) ring->post([ring, grace] { ring->stop(grace); });
+    for (io::ring* ring : shared_->rings) ring->post_stop(grace);
   }
 
   /// The addresses with the ports that were bound.
@@ -176,6 +182,8 @@ class server {
     bool stopping = false;
     std::mutex notice_mutex;
     std::chrono::steady_clock::time_point next_notice{};
+    setup_result<void> outcome;  // the first of these two is what try_run() ends with
+    std::exception_ptr escaped;
   };
 
   server() : shared_(std::make_unique<shared>()) {}
@@ -187,6 +195,75 @@ class server {
     return all;
   }
 #endif
+
+  // Both end every thread, now. The first reason is kept.
+  void end_with(setup_error why) noexcept {
+    {
+      const std::lock_guard lock(shared_->mutex);
+      if (shared_->outcome && !shared_->escaped) shared_->outcome = std::move(why);
+    }
+    stop(std::chrono::nanoseconds::zero());
+  }
+  void end_with(std::exception_ptr why) noexcept {
+    {
+      const std::lock_guard lock(shared_->mutex);
+      if (shared_->outcome && !shared_->escaped) shared_->escaped = std::move(why);
+    }
+    stop(std::chrono::nanoseconds::zero());
+  }
+
+  /// The task of one listener. When it ends, nobody accepts there any more, and the server must not pretend.
+  io::task<> watch(io::task<> acceptor, listener& from) {
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      co_await std::move(acceptor);
+      if (from.failure() != 0) {
+        end_with({errc::system, from.failure(),
+                  "the socket that listens on " + std::string(from.local().text().view()) +
+                      " failed: " + std::strerror(from.failure())});
+      } else if (!from.stopped() && !from.ring().stopping()) {
+        end_with({errc::invalid, 0,
+                  "the task that accepts on " + std::string(from.local().text().view()) +
+                      " ended; it must go on until accept() fails"});
+      }
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      end_with(std::current_exception());
+    }
+#endif
+  }
+
+  /// Brings what escapes on this thread to on_error. The thread may be the caller's, with a handler of its
+  /// own.
+  class error_path {
+   public:
+    explicit error_path(server& s) noexcept : set_(s.options_.on_error != nullptr) {
+      if (set_) before_ = io::on_escape(&escaped, &s);
+    }
+    error_path(const error_path&) = delete;
+    error_path& operator=(const error_path&) = delete;
+    ~error_path() {
+      if (set_) io::on_escape(before_.first, before_.second);
+    }
+
+   private:
+    static void escaped(void* self, std::exception_ptr why) noexcept {
+      auto& s = *static_cast<server*>(self);
+#if defined(__cpp_exceptions)
+      try {
+#endif
+        s.options_.on_error(std::move(why));
+#if defined(__cpp_exceptions)
+      } catch (...) {
+        s.end_with(std::current_exception());
+      }
+#endif
+    }
+
+    std::pair<io::escape_handler, void*> before_{};
+    bool set_;
+  };
 
   void thread_is_ready() {
     const std::lock_guard lock(shared_->mutex);
@@ -228,6 +305,7 @@ class server {
 
   template <class Handler, class Ready>
   setup_result<void> serve_thread(unsigned index, Handler& handler, Ready ready) {
+    const error_path errors(*this);
     auto ring = io::ring::create(options_.ring);
     if (!ring) return std::move(ring).error();
     std::vector<listener> listeners;
@@ -237,12 +315,15 @@ class server {
       short_of_descriptors(number, missing, own);
     };
     for (listen_group& group : groups_) {
-      const int fd = group.take(index);
-      auto made = listener::create(**ring, fd, lookups_.get(), options);
-      if (!made) {
-        ::close(fd);
-        return std::move(made).error();
-      }
+      struct descriptor {
+        int number;
+        ~descriptor() {
+          if (number >= 0) ::close(number);
+        }
+      } fd{group.take(index)};
+      auto made = listener::create(**ring, fd.number, lookups_.get(), options);
+      if (!made) return std::move(made).error();
+      fd.number = -1;
       listeners.push_back(*std::move(made));
     }
     // However this ends: nobody stops a ring that is gone, and coroutines end before their listeners.
@@ -257,7 +338,13 @@ class server {
         io::detail::destroy_roots();
       }
     } const at_the_end{shared_.get(), ring->get()};
-    for (listener& each : listeners) io::spawn(handler(each));
+    for (listener& each : listeners) {
+      io::task<> acceptor = handler(each);
+      if (acceptor.out_of_memory()) io::detail::throw_bad_alloc();
+      io::task<> watched = watch(std::move(acceptor), each);
+      if (watched.out_of_memory()) io::detail::throw_bad_alloc();
+      io::spawn(std::move(watched));
+    }
     {
       const std::lock_guard lock(shared_->mutex);
       shared_->rings.push_back(ring->get());

@@ -43,8 +43,8 @@ struct waiter {
 /// for a buffer.
 class stream_state {
  public:
-  static stream_state* create(io::ring& owner, int fd) {
-    return ::new (io::frame_pool::allocate(sizeof(stream_state))) stream_state(owner, fd);
+  static stream_state* create(void* memory, io::ring& owner, int fd) noexcept {
+    return ::new (memory) stream_state(owner, fd);
   }
   stream_state(const stream_state&) = delete;
   stream_state& operator=(const stream_state&) = delete;
@@ -386,6 +386,27 @@ class stream_state {
   std::size_t sent_ = 0;
 };
 
+/// Memory for one connection, so that taking it over cannot fail.
+class stream_memory {
+ public:
+  stream_memory() noexcept = default;
+  stream_memory(const stream_memory&) = delete;
+  stream_memory& operator=(const stream_memory&) = delete;
+  ~stream_memory() {
+    if (memory_ != nullptr) io::frame_pool::deallocate(memory_, sizeof(stream_state));
+  }
+
+  bool reserved() const noexcept { return memory_ != nullptr; }
+  bool reserve() noexcept {
+    if (memory_ == nullptr) memory_ = io::frame_pool::try_allocate(sizeof(stream_state));
+    return reserved();
+  }
+  void* take() noexcept { return std::exchange(memory_, nullptr); }
+
+ private:
+  void* memory_ = nullptr;
+};
+
 constexpr std::chrono::nanoseconds for_ever = std::chrono::nanoseconds::max();
 
 /// Common to read and flush; `busy`: another awaiter is waiting for the same.
@@ -417,7 +438,7 @@ class stream_awaiter {
   bool busy_ = false;
 };
 
-class read_awaiter : stream_awaiter {
+class [[nodiscard]] read_awaiter : stream_awaiter {
  public:
   using stream_awaiter::stream_awaiter;
   ~read_awaiter() { leave(); }
@@ -455,7 +476,7 @@ class read_awaiter : stream_awaiter {
   }
 };
 
-class flush_awaiter : stream_awaiter {
+class [[nodiscard]] flush_awaiter : stream_awaiter {
  public:
   using stream_awaiter::stream_awaiter;
   ~flush_awaiter() { leave(); }
@@ -500,8 +521,18 @@ class flush_awaiter : stream_awaiter {
 /// and destruction are allowed.
 class stream {
  public:
-  /// Takes over `fd`. Nothing is received before the first read().
-  stream(io::ring& owner, int fd) : state_(detail::stream_state::create(owner, fd)) {}
+  /// Takes over `fd`; closes it if it throws std::bad_alloc. Nothing is received before the first read().
+  stream(io::ring& owner, int fd) {
+    detail::stream_memory memory;
+    if (!memory.reserve()) {
+      ::close(fd);
+      io::detail::throw_bad_alloc();
+    }
+    state_ = detail::stream_state::create(memory.take(), owner, fd);
+  }
+  /// The same in `memory`, which is reserved.
+  stream(io::ring& owner, int fd, detail::stream_memory& memory) noexcept
+      : state_(detail::stream_state::create(memory.take(), owner, fd)) {}
   stream(stream&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   stream& operator=(stream&& other) noexcept {
     if (this != &other) {
@@ -576,7 +607,7 @@ inline io::task<> lingering_close(stream connection, std::size_t bytes, std::chr
 
 namespace detail {
 
-class connect_awaiter : public io::detail::single_awaiter {
+class [[nodiscard]] connect_awaiter : public io::detail::single_awaiter {
  public:
   connect_awaiter(io::ring& owner, int fd, const endpoint& remote) noexcept
       : single_awaiter(owner), fd_(fd), remote_(remote) {}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// What connections have received and not used up yet, and how much the bodies among it may hold together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include <synfp/io/buffer.hpp>
+#include <synfp/io/detail/list.hpp>
+#include <synfp/io/frame_pool.hpp>
+#include <synfp/net/stream.hpp>
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace http {
+
+/// The bodies of requests on this thread, which is one ring.
+struct body_memory {
+  std::size_t held = 0;  ///< bytes of those that are being received or answered
+  std::uint64_t dropped =
+      0;  ///< unfinished ones that limits::ring_bodies had no room for, since the thread began
+};
+
+namespace detail {
+
+inline constinit thread_local body_memory bodies{};
+inline constinit thread_local io::detail::list unfinished_bodies{};  // oldest first
+
+/// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
+/// requests fit into it, and are copied together when one does not.
+class input : io::detail::list_link {
+ public:
+  explicit input(net::stream& from) noexcept : stream_(&from) {}
+  ~input() { release(); }
+
+  /// From the beginning of the current request on.
+  std::span<char> bytes() noexcept {
+    if (!chunk_.empty()) {
+      // The parser decodes in place. The memory is the ring's, writable, and ours while the lease lasts.
+      return {const_cast<char*>(chunk_.data()) + begin_, chunk_.size() - begin_};
+    }
+    return {kept_.data() + begin_, kept_.size() - begin_};
+  }
+  bool empty() const noexcept { return (chunk_.empty() ? kept_.size() : chunk_.size()) == begin_; }
+
+  /// The current request is answered.
+  void consume(std::size_t n) noexcept {
+    release();
+    begin_ += n;
+    if (!empty()) return;
+    begin_ = 0;
+    chunk_.reset();
+    io::release(kept_);  // the next request may be long in coming; the pool has it for whom it is not
+  }
+  /// Gives the ring's buffer back.
+  void keep() {
+    if (chunk_.empty()) {
+      kept_.erase(0, begin_);
+    } else {
+      kept_.assign(chunk_.data() + begin_, chunk_.size() - begin_);
+      chunk_.reset();
+    }
+    begin_ = 0;
+  }
+  /// Precondition: empty() or keep().
+  void add(io::buffer chunk) {
+    if (kept_.empty()) {
+      chunk_ = std::move(chunk);
+    } else {
+      kept_.append(chunk.view());
+    }
+  }
+
+  // ---- the budget of bodies ----
+
+  /// The current request has an unfinished body, of which more is to come. If all bodies of the thread are
+  /// more than `most` with it, the oldest unfinished ones are dropped. False if this is one of them.
+  ///
+  /// The oldest, because that is what a flood of unfinished bodies consists of: one that arrives in less time
+  /// than the flood needs to send `most` bytes is not touched. Refusing the newest would shut out everybody.
+  bool hold(std::size_t most) {
+    if (dropped_) return false;
+    keep();
+    if (!linked()) unfinished_bodies.push_back(*this);
+    count();
+    while (bodies.held > most && !dropped_) static_cast<input*>(unfinished_bodies.front())->drop();
+    return !dropped_;
+  }
+  /// The body is complete: it counts until the request is answered, but is not dropped any more.
+  void finished() noexcept {
+    if (linked()) count();
+    unlink();
+  }
+  /// Another body needed the room. The bytes are gone, and a waiting read or flush ends with errc::canceled.
+  bool dropped() const noexcept { return dropped_; }
+
+ private:
+  void count() noexcept { bodies.held += kept_.size() - std::exchange(held_, kept_.size()); }
+  void release() noexcept {
+    unlink();
+    bodies.held -= std::exchange(held_, 0);
+  }
+  void drop() noexcept {
+    release();
+    ++bodies.dropped;
+    dropped_ = true;
+    begin_ = 0;
+    io::pool_string().swap(kept_);
+    stream_->cancel();
+  }
+
+  net::stream* stream_;
+  io::buffer chunk_;       // either this holds the bytes
+  io::pool_string kept_;   // or this
+  std::size_t begin_ = 0;  // of the current request
+  std::size_t held_ = 0;   // of kept_, as counted in `bodies`
+  bool dropped_ = false;
+};
+
+}  // namespace detail
+
+inline body_memory bodies() noexcept { return detail::bodies; }
+
+}  // namespace http
+SYNFP_END_NAMESPACE
