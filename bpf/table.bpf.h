@@ -328,10 +328,11 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
         return;
       }
     }
-    if (synfp_equal((synfp_u32)way + 1, (synfp_u32)cursor) & (1 - (in_place | held))) {
-      next &= ~(synfp_u32)SYNFP_CURSOR_MASK;
-      next |= (synfp_u32)(cursor * (1 - synfp_equal((synfp_u32)cursor, SYNFP_WAYS))) << SYNFP_CURSOR_SHIFT;
-    }
+    next = (synfp_u32)synfp_select(
+        synfp_equal((synfp_u32)way + 1, (synfp_u32)cursor) & (1 - (in_place | held)),
+        (next & ~(synfp_u32)SYNFP_CURSOR_MASK) | cursor * (1 - synfp_equal((synfp_u32)cursor, SYNFP_WAYS))
+                                                     << SYNFP_CURSOR_SHIFT,
+        next);
 
     if (!synfp_take(&place, counters)) return;
     slot = &place.bucket->slot[way];
@@ -362,7 +363,8 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
          * trust after a lost write. */
         doubted = 0;
       }
-      what = differs & SYNFP_DIFFERS_HEADER ? SYNFP_COUNT_ALTERED : SYNFP_COUNT_RETRANSMIT;
+      what = synfp_select(synfp_nonzero(differs & SYNFP_DIFFERS_HEADER), SYNFP_COUNT_ALTERED,
+                          SYNFP_COUNT_RETRANSMIT);
     } else {
       synfp_u64 doubt = synfp_nonzero(hook == SYNFP_HOOK_REUSEPORT ? c->doubt : c->others);
 
@@ -374,11 +376,13 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
       SYNFP_ONCE(place.bucket->tag[way]) = place.tag;
       SYNFP_ONCE(place.bucket->time32[way]) = (synfp_u32)(SYNFP_ONCE(syn->time) >> SYNFP_TIME_SHIFT);
       counters->value[SYNFP_COUNT_CONFLICT] += synfp_nonzero(c->others);
-      if (SYNFP_ONCE(syn->flags) & SYNFP_TRUNCATED) synfp_count(counters, SYNFP_COUNT_TRUNCATED);
-      what = in_place ? SYNFP_COUNT_REPLACED : SYNFP_COUNT_STORED;
+      counters->value[SYNFP_COUNT_TRUNCATED] += synfp_nonzero(SYNFP_ONCE(syn->flags) & SYNFP_TRUNCATED);
+      what = synfp_select(in_place, SYNFP_COUNT_REPLACED, SYNFP_COUNT_STORED);
     }
-    if (SYNFP_ONCE(syn->tcp_offset) == 0) what = SYNFP_COUNTERS; /* it was counted when it was refused */
+    /* Without headers it was counted when it was refused. */
+    what = synfp_select(synfp_nonzero(SYNFP_ONCE(syn->tcp_offset)), what, SYNFP_COUNTERS);
   }
+  what = synfp_forget_range(what, place.sequence);
   if (doubted != 0) SYNFP_FOR_EACH_CANDIDATE(doubted, synfp_contradict, &place, doubted_from);
   synfp_publish(place.bucket, next);
   synfp_count(counters, what);
