@@ -213,6 +213,21 @@ class OverLoopback(unittest.TestCase):
             self.assertRegex(error, r"already carries an XDP program, id \d+ \(synfp_xdp\)")
         self.assertNotIn("xdp", self.space.run("ip link show lo"))
 
+    def test_too_little_memory_is_explained(self):
+        seen = set()
+        for limit in range(16, 60, 2):  # MiB; below, not even its libraries can be loaded
+            argv = ["prlimit", f"--as={limit << 20}", ECHO, "--listen", f"127.0.0.1:{PORT}", "--capture", "saved-syn",
+                    "--threads", "4"]
+            process = subprocess.Popen(self.space.command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            started = process.stdout.readline()
+            if started:
+                process.terminate()
+            errors = process.communicate(timeout=20)[1]
+            self.assertEqual(process.returncode, 0 if started else 2, (limit, errors))
+            self.assertEqual(bool(errors), not started, (limit, errors))
+            seen.add(bool(started))
+        self.assertIn(False, seen)
+
     def test_io_uring_refused_is_explained(self):
         knob = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
         if not knob.exists():
@@ -461,14 +476,34 @@ class Http(unittest.TestCase):
         self.assertEqual((status, headers["connection"]), (400, "close"))
         self.assertEqual(sock.recv(1), b"")
 
-    def test_100_continue_and_chunks(self):
-        sock = self.connect()
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
-        self.assertEqual(sock.recv(25, socket.MSG_WAITALL), b"HTTP/1.1 100 Continue\r\n\r\n")
-        status, headers, _ = exchange(sock, b"3\r\nabc\r\n0\r\n\r\n")
-        self.assertEqual(status, 200)
+    def test_nobody_is_asked_for_a_body_that_no_route_takes(self):
+        chunked = b" / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for method, expected in ((b"GET", 200), (b"POST", 405)):
+            status, headers, _ = exchange(self.connect(), method + chunked)
+            self.assertEqual((status, headers["connection"]), (expected, "close"))
+            sock = self.connect()  # what is there is passed over
+            status, headers, _ = exchange(sock, method + chunked + b"3\r\nabc\r\n0\r\n\r\n")
+            self.assertEqual((status, headers.get("connection")), (expected, None))
+            self.assertEqual(exchange(sock)[0], 200)
         self.assertLess(abs(time.mktime(time.strptime(headers["date"], "%a, %d %b %Y %H:%M:%S GMT")) - time.timezone
                             - time.time()), 5)
+
+    def test_unfinished_bodies_cost_no_memory(self):
+        def resident():
+            text = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
+            return int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+        before = resident()
+        clients = []
+        for _ in range(200):
+            sock = self.connect()
+            clients.append(sock)
+            self.assertEqual(exchange(sock, b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n")[0], 404)
+            try:
+                sock.sendall(b"x" * 1048575)
+            except OSError:
+                pass
+        self.assertLess(resident() - before, 40 * 1024)  # KiB; they would be 200 MiB
+        self.assertEqual(exchange(self.connect())[0], 200)
 
     def test_a_slow_head_gets_408(self):
         sock = self.connect()

@@ -25,6 +25,9 @@ struct body_memory {
 
 namespace detail {
 
+/// What a connection may keep allocated between requests.
+inline constexpr std::size_t most_kept_input = 16 * 1024;
+
 inline constinit thread_local body_memory bodies{};
 inline constinit thread_local io::detail::list unfinished_bodies{};  // oldest first
 
@@ -46,10 +49,17 @@ class input : io::detail::list_link {
   bool empty() const noexcept { return (chunk_.empty() ? kept_.size() : chunk_.size()) == begin_; }
 
   /// The current request is answered.
-  void consume(std::size_t n) noexcept {
+  void consume(std::size_t n) {
     release();
     begin_ += n;
-    if (!empty()) return;
+    if (!empty()) {
+      if (chunk_.empty() &&
+          kept_.capacity() > most_kept_input) {      // what follows a body is less than a buffer
+        io::pool_string(kept_, begin_).swap(kept_);  // assigning a short string would keep the memory
+        begin_ = 0;
+      }
+      return;
+    }
     begin_ = 0;
     chunk_.reset();
     io::release(kept_);  // the next request may be long in coming; the pool has it for whom it is not
