@@ -4,6 +4,7 @@
 
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ SYNFP_BEGIN_NAMESPACE
 ///   their owner.
 /// - What opens later has the user's own rights and no more. Root still owns its files: run as another user
 ///   (AmbientCapabilities= of systemd, or setcap) to be without those too.
+/// - Rings count against RLIMIT_MEMLOCK, about 110 KiB each, which CAP_IPC_LOCK had spared them. This raises
+///   the limit as far as it may.
 /// - Where kernel.io_uring_disabled is 1, rings need the group in kernel.io_uring_group.
 ///
 /// The bounding set is emptied if CAP_SETPCAP is there; without, no_new_privs makes it useless.
@@ -43,6 +46,11 @@ inline setup_result<void> drop_privileges() {
     return setup_error{errc::invalid, 0,
                        "capabilities are dropped before the first other thread is started, which would keep "
                        "its own; call drop_privileges() earlier"};
+  rlimit locked{RLIM_INFINITY, RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_MEMLOCK, &locked) != 0 && ::getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {
+    locked.rlim_cur = locked.rlim_max;
+    ::setrlimit(RLIMIT_MEMLOCK, &locked);
+  }
   for (unsigned long cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0UL, 0UL, 0UL) >= 0; ++cap) {
     if (::prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) == 0) continue;
     if (errno != EPERM) return failure("empty the bounding set of capabilities");

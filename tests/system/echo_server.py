@@ -273,6 +273,10 @@ class OverLoopback(unittest.TestCase):
                     self.assertIn("xdp", self.space.run("ip link show lo"))
                 self.assertEqual(server.stop(), 0)
                 self.assertNotIn("xdp", self.space.run("ip link show lo"))  # an exit needs none
+        # Without CAP_IPC_LOCK rings are limited.
+        with Server("--memlock=65536:", ECHO, "--listen", f"127.0.0.1:{PORT}", inside=self.space, program="prlimit"), \
+                self.space:
+            ask("127.0.0.1")
 
     def test_many_idle_connections_do_not_keep_others_out(self):
         def limits(server):

@@ -181,7 +181,7 @@ TEST(cli_frame, nflog_in_both_byte_orders) {
     return to;
   };
   for (packet_builder p : {v4, v6}) {
-    for (const std::size_t more : {0, 256 - 64}) {  // a length whose bytes are zero and one
+    for (const std::size_t more : {0U, 256U - 64U}) {  // a length whose bytes are zero and one
       p.payload = bytes(more, 'x');
       for (const bool little : {false, true}) {
         const std::uint8_t family = p.v6() ? 10 : 2;

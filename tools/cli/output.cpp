@@ -31,7 +31,7 @@ namespace {
 using namespace synfp;
 
 constexpr std::size_t enough = 64 * 1024;  // bytes
-constexpr std::size_t batch = 1024;        // SYNs
+constexpr std::size_t batch = 8192;        // SYNs
 
 // Of the table.
 constexpr std::size_t time_width = 12, address_width = 27;
@@ -228,33 +228,41 @@ void output::append_json_line(std::string& text, const sight& one) const {
   text.append("}\n");
 }
 
-void output::make_json() {
+void output::start_json() {
   constexpr std::size_t share = 256;  // is made about as fast as a thread starts
+  finish_json();
+  working_.swap(waiting_);
   const std::size_t processors = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
-  const std::size_t parts = std::clamp<std::size_t>(waiting_.size() / share, 1, processors);
+  const std::size_t parts = std::clamp<std::size_t>(working_.size() / share, 1, processors);
   if (json_.size() < parts) json_.resize(parts);
-  const auto make = [&](std::size_t part) {
-    for (std::size_t i = waiting_.size() * part / parts; i < waiting_.size() * (part + 1) / parts; ++i)
-      append_json_line(json_[part], waiting_[i]);
-  };
-  std::vector<std::future<void>> others;
-  for (std::size_t part = 1; part < parts; ++part) {
+  for (std::size_t part = 0; part < parts; ++part) {
+    const auto make = [this, part, parts] {
+      for (std::size_t i = working_.size() * part / parts; i < working_.size() * (part + 1) / parts; ++i)
+        append_json_line(json_[part], working_[i]);
+    };
     try {
-      others.push_back(std::async(std::launch::async, make, part));
+      if (parts > 1) {
+        making_.push_back(std::async(std::launch::async, make));
+        continue;
+      }
     } catch (const std::system_error&) {  // no more threads
-      make(part);
     }
+    make();
   }
-  make(0);
-  for (auto& other : others) other.get();
-  waiting_.clear();
+}
+
+void output::finish_json() {
+  for (auto& one : making_) one.get();
+  making_.clear();
+  working_.clear();
+  for (std::string& text : json_) write(text);
 }
 
 void output::print(const syn_record& syn, const sighting& seen) {
   switch (format_) {
     case format::json:
       waiting_.push_back({syn, seen});
-      if (waiting_.size() == batch) flush();
+      if (waiting_.size() == batch) start_json();
       return;
     case format::table: append_row(syn, seen); break;
     case format::p0f: text_.append(or_dash(fingerprint::p0f(syn))); break;
@@ -272,9 +280,9 @@ void output::print(const syn_record& syn, const sighting& seen) {
 }
 
 void output::flush() {
-  if (!waiting_.empty()) make_json();
+  start_json();
+  finish_json();
   write(text_);
-  for (std::string& text : json_) write(text);
 }
 
 void output::write(std::string& text) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -92,7 +93,9 @@ class output {
     sighting seen;
   };
 
-  void make_json();
+  /// Threads turn what is waiting into JSON, and whoever prints goes on meanwhile.
+  void start_json();
+  void finish_json();
   void append_json_line(std::string& text, const sight& one) const;
   void append_row(const synfp::syn_record& syn, const sighting& seen);
   void append_cell(std::string_view text, std::size_t width);
@@ -102,9 +105,10 @@ class output {
   format format_;
   synfp::fingerprint::identifier who_;
   std::function<void()> before_write_, wait_;
-  std::string text_;                          // lines of the other formats
-  std::vector<sight> waiting_;                // to become JSON
-  std::vector<std::string> json_;             // what each thread made of its share
+  std::string text_;                      // lines of the other formats
+  std::vector<sight> waiting_, working_;  // to become JSON; on the way to it
+  std::vector<std::string> json_;         // what each thread makes of its share
+  std::vector<std::future<void>> making_;
   std::array<std::size_t, 2> width_{21, 21};  // of the addresses; grows, see append_row()
 };
 
