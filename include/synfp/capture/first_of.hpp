@@ -38,12 +38,13 @@ requires(sizeof...(Sources) >= 2) class first_of {
     bool any = false;
     const auto ask = [&](const auto& s) {
       const syn_lookup answer = s.take(c, now);
-      if (!any) {
-        best = answer;
-      } else if (answer && best && same_syn(*answer, *best)) {
+      // truncated: there was another SYN than the one that was found
+      const bool better =
+          !any || (answer ? !best || answer.proof > best.proof : best && answer.miss == miss::truncated);
+      if (any && answer && best && same_syn(*answer, *best)) {
         if (answer.proof > best.proof) best.proof = answer.proof;
-      } else if (answer ? !best || answer.proof > best.proof : best && answer.miss == miss::truncated) {
-        best = answer;  // truncated: there was another SYN than the one that was found
+      } else if (better) {
+        best = answer;
       }
       any = true;
       return best && (trust_ == trust::tuple || best.proof > proof::tuple);
