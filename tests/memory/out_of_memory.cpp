@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -218,6 +219,61 @@ TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
       if (HasFailure()) return;
     }
     EXPECT_GT(n, 4);
+  }
+}
+
+// Who tells others that descriptors run short has no memory for it either.
+TEST_F(OutOfMemory, DescriptorsAndMemoryRunShortTogether) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const long burst : bursts) {
+    long n = 0;
+    for (long failed = 1; failed != 0; ++n) {
+      test::descriptor fd = test::listen_on_loopback();
+      const endpoint where = test::name_of(fd.get(), false);
+      std::vector<test::descriptor> clients;
+      std::promise<io::ring*> ready;
+      std::atomic<int> told{0};
+      std::atomic<int> escaped{0};
+      std::thread server([&] {
+        const auto count = [](void* to, std::exception_ptr) noexcept {
+          ++*static_cast<std::atomic<int>*>(to);
+        };
+        io::on_escape(count, &escaped);
+        const auto ring = test::make_ring();
+        for (int i = 0; i != 8; ++i)
+          clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        rlimit few = before;
+        few.rlim_cur = static_cast<rlim_t>(clients.back().get()) + 3;
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        net::listener_options options;
+        options.on_shortage = [&told](int, std::size_t) {
+          const auto text = std::make_unique<std::string>(100, 'x');
+          ++told;
+        };
+        auto listener = net::listener::create(*ring, fd.release(), nullptr, options);
+        ASSERT_TRUE(listener);
+        io::spawn(accept_all(*listener));
+        ready.set_value(ring.get());
+        test::run_to_end(*ring);
+        io::on_escape(nullptr, nullptr);
+      });
+      io::ring* const ring = ready.get_future().get();
+      sockaddr_storage s{};
+      const socklen_t length = where.to_sockaddr(s);
+      memory::arm(n, burst);
+      for (const auto& c : clients) (void)::connect(c.get(), reinterpret_cast<sockaddr*>(&s), length);
+      for (int i = 0; told == 0 && escaped == 0 && i != 2000; ++i) std::this_thread::sleep_for(1ms);
+      failed = memory::disarm();
+      ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+      EXPECT_GT(told + escaped, 0);
+      EXPECT_EQ(ask(where, get()), good)
+          << "after allocation " << n << " and " << burst - 1 << " more failed";
+      ring->post_stop(5s);
+      server.join();
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(n, 2);
   }
 }
 

@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <span>
 #include <utility>
@@ -34,6 +35,7 @@ struct listener_options {
   std::size_t low_water = 512;    ///< at this many the kernel is asked again
   /// Descriptors run short. `number`: EMFILE or ENFILE if accept() failed for it, 0 if few are left;
   /// `missing`: how many more connections should end than this thread could spare. On the ring's thread.
+  /// What it throws goes to io::on_escape().
   std::function<void(int number, std::size_t missing)> on_shortage{};
 };
 
@@ -232,11 +234,19 @@ class listener_state final : public io::detail::turn_hook {
   }
 
   /// Ends connections that have long been idle. True if there were any.
-  bool spare(int number) {
+  bool spare(int number) noexcept {
     const std::size_t wanted = descriptors_to_spare(descriptor_limit());
     const std::size_t ended = spare_connection::end_longest(wanted);
     counters_.spared += ended;
-    if (options_.on_shortage) options_.on_shortage(number, number == 0 ? 0 : wanted - ended);
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      if (options_.on_shortage) options_.on_shortage(number, number == 0 ? 0 : wanted - ended);
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      io::detail::escape(std::current_exception());
+    }
+#endif
     return ended != 0;
   }
 
