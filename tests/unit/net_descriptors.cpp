@@ -172,7 +172,7 @@ struct child_server {
   }
 };
 
-bool ended(const test::descriptor& client, int milliseconds) {
+[[maybe_unused]] bool ended(const test::descriptor& client, int milliseconds) {
   pollfd p{client.get(), POLLIN, 0};
   return ::poll(&p, 1, milliseconds) == 1;
 }
@@ -180,7 +180,7 @@ bool ended(const test::descriptor& client, int milliseconds) {
 const auto routes = synfp::http::routes{
     synfp::http::get<"/">([](const synfp::http::request&) { return synfp::http::text("here\n"); })};
 
-task<> accept_all(net::listener& listener) {
+[[maybe_unused]] task<> accept_all(net::listener& listener) {
   while (auto a = co_await listener.accept()) synfp::spawn(synfp::http::serve(std::move(*a), routes));
 }
 
