@@ -20,6 +20,7 @@ namespace {
 /// {CLI11} would only say that a command is missing.
 void check_command(const std::vector<cli::command>& commands, const char* word) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const cli::command& c : commands) names.push_back(c.app->get_name());
   const auto known = fmt::format("{}", fmt::join(names, ", "));
   if (word == nullptr) throw cli::failure(fmt::format("name a command: {}; see synfp --help", known));

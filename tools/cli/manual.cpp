@@ -167,7 +167,7 @@ std::string help(const CLI::App& app) {
   out += "\nOptions:\n";
   for (const CLI::Option* o : options(app, false)) {
     const auto [name, value] = name_and_value(*o);
-    out += help_line(value.empty() ? name : name + ' ' + value, description(*o));
+    out += help_line(value.empty() ? name : fmt::format("{} {}", name, value), description(*o));
   }
   if (!app.get_footer().empty()) out += '\n' + app.get_footer() + '\n';
   return out;
@@ -223,7 +223,7 @@ std::string bash_completion(const CLI::App& app) {
   };
   std::vector<std::string> names;
   for (const CLI::App* command : commands(app)) names.push_back(command->get_name());
-  const std::string program = app.get_name();
+  const std::string& program = app.get_name();
   std::string out = fmt::format(
       R"(# Completes the command line of {0}. Made by its build.
 _{0}() {{
