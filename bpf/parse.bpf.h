@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// From a packet to a record: Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with a bounded number
-// of extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer (reuseport).
+// From a packet to a record: Ethernet with up to eight VLAN tags, IPv4 with options, IPv6 with a bounded
+// number of extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer
+// (reuseport).
 #ifndef SYNFP_PARSE_BPF_H
 #define SYNFP_PARSE_BPF_H
 
@@ -18,8 +19,8 @@ enum {
 enum {
   SYNFP_MAX_VLAN_TAGS = 8, /* the outer two are kept */
   SYNFP_MAX_EXTENSIONS = 24,
-  SYNFP_FIRST_FRAGMENT =
-      1 << 16, /* set in what synfp_skip_extensions returns: the rest of TCP may be elsewhere */
+  /* Set in what synfp_skip_extensions returns: the rest of TCP may be elsewhere. */
+  SYNFP_FIRST_FRAGMENT = 1 << 16,
   /* The stack checks the checksum of a segment up to this long before it looks for a listener, of a longer
    * one after (CHECKSUM_BREAK in include/linux/skbuff.h). */
   SYNFP_CHECKED_BYTES = 76,

@@ -74,8 +74,8 @@ _Static_assert(SYNFP_WAYS == 15, "synfp_way");
 static __always_inline synfp_u64 synfp_next(synfp_u64* bits) {
   synfp_u64 rest = *bits, at;
 
-  asm volatile(""
-               : "+r"(rest)::"memory"); /* else clang keeps what it knows of an earlier walk on the stack */
+  /* Else clang keeps what it knows of an earlier walk on the stack. */
+  asm volatile("" : "+r"(rest)::"memory");
   at = ((rest & -rest) * 0x09af & 0xffff) >> 12;
   *bits = rest & (rest - 1);
   return (0xde8fb950c7a46321ULL >> (at * 4) & 15) * synfp_nonzero(rest);
@@ -273,14 +273,15 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
 }
 
 /* Stores a SYN, or takes in an ACK (SYNFP_IS_ACK), which may confirm the record of one. What it means depends
- * on `hook`, a constant:
+ * on `hook`, a constant.
  *
- *   reuseport  When a SYN gets here there is no connection and no half-open one of this key, for either would
- *              have taken it. Without cookies the last SYN that came here is then the one whose request
- * stays, so it alone is believed; with cookies the ACK chooses. It is doubted too if an ACK has just chosen
- * another one (its connection may be about to appear), or if one may have been lost. An ACK that fits no
- * record says that the SYN of the connection to come is not here. xdp        Nothing is known: several SYNs
- * of one key make all of them doubtful. */
+ * reuseport: when a SYN gets here there is no connection and no half-open one of this key, for either would
+ * have taken it. Without cookies the last SYN that came here is then the one whose request stays, so it alone
+ * is believed; with cookies the ACK chooses. It is doubted too if an ACK has just chosen another one (its
+ * connection may be about to appear), or if one may have been lost. An ACK that fits no record says that the
+ * SYN of the connection to come is not here.
+ *
+ * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful. */
 static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const int hook,
                                         struct synfp_counters* counters) {
   struct synfp_slot* syn = &work->slot;
@@ -379,7 +380,7 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
       counters->value[SYNFP_COUNT_TRUNCATED] += synfp_nonzero(SYNFP_ONCE(syn->flags) & SYNFP_TRUNCATED);
       what = synfp_select(in_place, SYNFP_COUNT_REPLACED, SYNFP_COUNT_STORED);
     }
-    /* Without headers it was counted when it was refused. */
+    /* Without headers it was counted when it was refused: to a counter that nobody reads. */
     what = synfp_select(synfp_nonzero(SYNFP_ONCE(syn->tcp_offset)), what, SYNFP_COUNTERS);
   }
   what = synfp_forget_range(what, place.sequence);

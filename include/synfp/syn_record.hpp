@@ -370,6 +370,7 @@ class syn_record {
       }
       next = b[offset];
       offset += length;
+      if (offset > 0xffff) return std::nullopt;  // more than tcp_offset_ can say
     }
     return offset;
   }

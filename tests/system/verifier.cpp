@@ -4,7 +4,9 @@
 // small changes of the source have multiplied it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
 #include <initializer_list>
 #include <string>
@@ -48,6 +50,7 @@ std::uint32_t verified(const probe_config& c) {
 /// ports. What was not good, a line each.
 std::string excesses(hook where, std::initializer_list<families> wanted, std::uint32_t most = budget) {
   std::string text;
+  std::uint32_t largest = 0;
   probe_config c{.hook = where};
   for (const families f : wanted) {
     c.families = f;
@@ -59,6 +62,7 @@ std::string excesses(hook where, std::initializer_list<families> wanted, std::ui
           c.ports.fill(port);  // none, and as many as there can be
           try {
             const std::uint32_t n = verified(c);
+            largest = std::max(largest, n);
             if (n == 0 || n > most) text += name_of(c) + ": " + std::to_string(n) + " instructions\n";
           } catch (const std::exception& e) {
             text += name_of(c) + ": " + e.what() + '\n';
@@ -67,6 +71,8 @@ std::string excesses(hook where, std::initializer_list<families> wanted, std::ui
       }
     }
   }
+  std::fprintf(stderr, "%s: at most %u of %u instructions\n", where == hook::xdp ? "xdp" : "reuseport",
+               largest, most);
   return text;
 }
 

@@ -381,6 +381,19 @@ TEST(syn_record, long_extension_chains) {
   }
 }
 
+// The largest packet has room for TCP behind an offset that a record cannot say.
+TEST(syn_record, an_offset_that_does_not_fit_is_refused) {
+  using namespace synfp_test;
+  packet_builder p = v6_packet();
+  p.options.clear();
+  p.extensions.assign(8186, destination_options());
+  const auto last = parse(p.ip());
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->tcp_offset(), 40 + 8 * 8186U);
+  p.extensions.assign(8188, destination_options());
+  EXPECT_FALSE(parse(p.ip()));
+}
+
 TEST(syn_record, hostile_extension_chains_are_refused) {
   using namespace synfp_test;
   packet_builder p = v6_packet();
