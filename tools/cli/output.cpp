@@ -31,7 +31,7 @@ namespace {
 using namespace synfp;
 
 constexpr std::size_t enough = 64 * 1024;  // bytes
-constexpr std::size_t batch = 8192;        // SYNs
+constexpr std::size_t batch = 2048;        // SYNs
 
 // Of the table.
 constexpr std::size_t time_width = 12, address_width = 27;
@@ -237,8 +237,10 @@ void output::start_json() {
   if (json_.size() < parts) json_.resize(parts);
   for (std::size_t part = 0; part < parts; ++part) {
     const auto make = [this, part, parts] {
+      std::string text = std::move(json_[part]);  // its length is not to share a cache line with others
       for (std::size_t i = working_.size() * part / parts; i < working_.size() * (part + 1) / parts; ++i)
-        append_json_line(json_[part], working_[i]);
+        append_json_line(text, working_[i]);
+      json_[part] = std::move(text);
     };
     try {
       if (parts > 1) {
