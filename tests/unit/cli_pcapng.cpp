@@ -203,7 +203,7 @@ TEST(cli_pcapng, times) {
 }
 
 TEST(cli_pcapng, longer_than_the_window) {
-  constexpr std::size_t capacity = cli::window::capacity;
+  constexpr std::size_t capacity = cli::window::usual_capacity;
   bytes large(3 * capacity, 0xaa);
   large[0] = 1;
   writer w;
@@ -299,7 +299,7 @@ TEST(cli_window, skips_and_peeks_across_pieces) {
     std::size_t at = 0;
     for (std::size_t step = 1; at < all.size(); step = step * 5 % 700'001 + 1) {
       const auto seen = in.peek(step);
-      const std::size_t expected = std::min({step, cli::window::capacity, all.size() - at});
+      const std::size_t expected = std::min({step, cli::window::usual_capacity, all.size() - at});
       ASSERT_EQ(seen.size(), expected) << at;
       ASSERT_TRUE(std::equal(seen.begin(), seen.end(), all.begin() + static_cast<std::ptrdiff_t>(at))) << at;
       ASSERT_EQ(in.skip(step), at + step <= all.size());

@@ -31,7 +31,8 @@ class pcapng_reader {
   /// mergecap makes one interface of each input.
   static constexpr std::size_t max_interfaces = 1 << 16;
 
-  /// Reads up to the first interface. `in` must live longer. Throws as next() does.
+  /// Reads up to the first interface. `in` must live longer, and show at least 64 bytes. Throws as next()
+  /// does.
   explicit pcapng_reader(window& in) : in_(in) {
     while (interfaces_.empty() && next_block()) {
       if (is_packet()) throw damage("a packet before the first interface");
@@ -92,10 +93,10 @@ class pcapng_reader {
     const std::uint32_t length = word(4);
     if (length < 12 || length % 4 != 0) throw damage("a block of " + text(length) + " bytes");
     block_ = in_.peek(length);
-    if (block_.size() < std::min<std::size_t>(length, window::capacity))
+    if (block_.size() < std::min<std::size_t>(length, in_.capacity()))
       throw damage("the file ends within a block");
     std::uint32_t repeated = 0;
-    if (length <= window::capacity) {
+    if (length <= in_.capacity()) {
       pending_ = length;
       repeated = word(length - 4);
     } else {

@@ -15,17 +15,22 @@ namespace cli {
 
 class window {
  public:
-  /// The most that peek() shows.
-  static constexpr std::size_t capacity = std::size_t{512} << 10;
+  static constexpr std::size_t usual_capacity = std::size_t{512} << 10;
 
   /// `read`: at least one byte into this place, and how many; 0 at the end. What it throws goes through.
-  explicit window(std::function<std::size_t(std::span<std::uint8_t>)> read)
-      : read_(std::move(read)), bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(capacity)) {}
+  explicit window(std::function<std::size_t(std::span<std::uint8_t>)> read,
+                  std::size_t capacity = usual_capacity)
+      : read_(std::move(read)),
+        capacity_(capacity),
+        bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(capacity)) {}
 
-  /// The next `n` bytes, up to `capacity`; fewer where the file ends. Waits for no more than that.
+  /// The most that peek() shows.
+  std::size_t capacity() const noexcept { return capacity_; }
+
+  /// The next `n` bytes, up to capacity(); fewer where the file ends. Waits for no more than that.
   /// Valid until the next call.
   std::span<const std::uint8_t> peek(std::size_t n) {
-    if (end_ - begin_ < n) fill(std::min(n, capacity));
+    if (end_ - begin_ < n) fill(std::min(n, capacity_));
     return {bytes_.get() + begin_, std::min(n, end_ - begin_)};
   }
 
@@ -48,19 +53,20 @@ class window {
 
  private:
   void fill(std::size_t n) {
-    if (begin_ == end_ || begin_ + n > capacity) {
+    if (begin_ == end_ || begin_ + n > capacity_) {
       std::memmove(bytes_.get(), bytes_.get() + begin_, end_ - begin_);
       end_ -= begin_;
       begin_ = 0;
     }
     while (end_ - begin_ < n) {
-      const std::size_t got = read_({bytes_.get() + end_, capacity - end_});
+      const std::size_t got = read_({bytes_.get() + end_, capacity_ - end_});
       if (got == 0) return;
       end_ += got;
     }
   }
 
   std::function<std::size_t(std::span<std::uint8_t>)> read_;
+  std::size_t capacity_;
   std::unique_ptr<std::uint8_t[]> bytes_;
   std::size_t begin_ = 0, end_ = 0;
 };
