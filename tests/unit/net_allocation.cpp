@@ -119,7 +119,7 @@ TEST(Allocation, NoneForHttpInTheSteadyState) {
   synfp::spawn(hold());
   while (held.empty()) r->poll();
   std::string text;
-  for (const std::size_t padding : {10, 400, 3000})
+  for (const std::size_t padding : {std::size_t{10}, std::size_t{400}, std::size_t{3000}})
     text += "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(padding, 'p') + "\r\n\r\n";
   static char back[65536];
   auto requests = [&](int connections, int each) {
