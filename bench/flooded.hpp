@@ -191,7 +191,7 @@ class library_way final : public way {
     if (!prepared) fail(prepared.error().message);
   }
   bool look(const synfp::capture::connection& c, std::uint64_t now) override {
-    found_ = source_->take(c, now);
+    found_ = source_->claim(c, now);
     return static_cast<bool>(found_);
   }
   std::span<const std::uint8_t> record() const override { return found_->bytes(); }

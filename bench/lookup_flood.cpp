@@ -4,7 +4,7 @@
 // them is accepted, as a turn of an event loop does, the clock is read once, and every connection is looked
 // up:
 //
-//   table      synfp::capture::probe, hook reuseport: take(), a whole record out of the mapping
+//   table      synfp::capture::probe, hook reuseport: claim(), a whole record out of the mapping
 //   LRU_HASH   bpf_map_lookup_elem(), a system call; the same hook, parser, key, value and capacity
 //   HASH       the same; nobody deletes, so it is full after the first moments of a flood
 //   saved SYN  getsockopt(TCP_SAVED_SYN)

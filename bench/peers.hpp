@@ -46,8 +46,8 @@ class peers {
     require(bpf_object__load(object_.get()) == 0, std::string("cannot load ") + path + "; run as root");
 
     const synfp::synfp_u32 zero = 0;
-    require(bpf_map_update_elem(fd("synfp_about"), &zero, &meta, BPF_ANY) == 0, "synfp_about");
-    auto attached = synfp::capture::table::attach({fd("synfp_table"), fd("synfp_about"), fd("synfp_counts")});
+    require(bpf_map_update_elem(fd("synfp_meta"), &zero, &meta, BPF_ANY) == 0, "synfp_meta");
+    auto attached = synfp::capture::table::attach({fd("synfp_table"), fd("synfp_meta"), fd("synfp_counts")});
     if (!attached) fail(attached.error().message);
     table_.emplace(*std::move(attached));
     void* at = ::mmap(nullptr, sizeof(bench_state), PROT_READ, MAP_SHARED, fd(".bss.bench"), 0);

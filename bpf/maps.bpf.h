@@ -31,7 +31,7 @@ struct {
   __uint(max_entries, 1);
   __type(key, synfp_u32);
   __type(value, struct synfp_meta);
-} synfp_about SEC(".maps");
+} synfp_meta SEC(".maps");
 
 /* What the slots of its key mean to a SYN that came. Slots are given as number + 1, 0 for none. volatile:
  * clang would give each version of each field a place of its own on the stack. */

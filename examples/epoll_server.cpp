@@ -40,7 +40,7 @@ void answer(int fd, const Source& source) {
   const auto from = endpoint::from_sockaddr(peer, peer_length);
   const auto to = endpoint::from_sockaddr(local, local_length);
   if (!from || !to) return;
-  const syn_lookup syn = source.take({fd, *from, *to}, capture::now_ns());
+  const syn_lookup syn = source.claim({fd, *from, *to}, capture::now_ns());
   const std::string line = syn ? fmt::format("{} {} {} {}\n", from->text().view(), to_string(syn.source),
                                              to_string(syn.proof), fingerprint::muonfp(*syn).view())
                                : fmt::format("{} miss {}\n", from->text().view(), to_string(syn.miss));

@@ -65,7 +65,7 @@ class raw_object {
     if (const int r = bpf_object__load(object_); r != 0)
       throw std::runtime_error(std::string("load: ") + std::strerror(-r));
     const std::uint32_t zero = 0;
-    if (bpf_map_update_elem(bpf_map__fd(map("synfp_about")), &zero, &meta, BPF_ANY) != 0)
+    if (bpf_map_update_elem(bpf_map__fd(map("synfp_meta")), &zero, &meta, BPF_ANY) != 0)
       throw std::runtime_error("meta");
     program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, program));
   }
@@ -75,7 +75,7 @@ class raw_object {
 
   int program() const { return program_; }
   synfp::capture::table_fds fds() const {
-    return {bpf_map__fd(map("synfp_table")), bpf_map__fd(map("synfp_about")),
+    return {bpf_map__fd(map("synfp_table")), bpf_map__fd(map("synfp_meta")),
             bpf_map__fd(map("synfp_counts"))};
   }
 

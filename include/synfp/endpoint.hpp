@@ -153,7 +153,7 @@ class endpoint {
 namespace detail {
 
 /// Reads a decimal number without sign or leading zeros from the front of `text`, at most `max`.
-constexpr std::optional<std::uint32_t> take_number(std::string_view& text, std::uint32_t max) noexcept {
+constexpr std::optional<std::uint32_t> parse_number(std::string_view& text, std::uint32_t max) noexcept {
   std::size_t n = 0;
   std::uint64_t value = 0;
   while (n < text.size() && text[n] >= '0' && text[n] <= '9') {
@@ -166,17 +166,17 @@ constexpr std::optional<std::uint32_t> take_number(std::string_view& text, std::
   return static_cast<std::uint32_t>(value);
 }
 
-constexpr bool take_char(std::string_view& text, char c) noexcept {
+constexpr bool parse_char(std::string_view& text, char c) noexcept {
   if (text.empty() || text[0] != c) return false;
   text.remove_prefix(1);
   return true;
 }
 
 /// a.b.c.d from the front of `text` into out[0..3].
-constexpr bool take_v4(std::string_view& text, std::uint8_t* out) noexcept {
+constexpr bool parse_v4(std::string_view& text, std::uint8_t* out) noexcept {
   for (int i = 0; i < 4; ++i) {
-    if (i != 0 && !take_char(text, '.')) return false;
-    auto part = take_number(text, 255);
+    if (i != 0 && !parse_char(text, '.')) return false;
+    auto part = parse_number(text, 255);
     if (!part) return false;
     out[i] = static_cast<std::uint8_t>(*part);
   }
@@ -200,7 +200,7 @@ constexpr bool parse_v6(std::string_view text, endpoint::bytes_type& out) noexce
     if (dot != std::string_view::npos && colon == std::string_view::npos) {
       if (count > 6) return false;
       std::uint8_t v4[4] = {};
-      if (!take_v4(text, v4) || !text.empty()) return false;
+      if (!parse_v4(text, v4) || !text.empty()) return false;
       groups[count++] = static_cast<std::uint16_t>(v4[0] << 8 | v4[1]);
       groups[count++] = static_cast<std::uint16_t>(v4[2] << 8 | v4[3]);
       want_group = false;
@@ -222,9 +222,9 @@ constexpr bool parse_v6(std::string_view text, endpoint::bytes_type& out) noexce
     groups[count++] = static_cast<std::uint16_t>(value);
     want_group = false;
     if (text.empty()) break;
-    if (!take_char(text, ':')) return false;
+    if (!parse_char(text, ':')) return false;
     want_group = true;
-    if (take_char(text, ':')) {
+    if (parse_char(text, ':')) {
       if (gap != 9) return false;
       gap = count;
       want_group = false;
@@ -248,7 +248,7 @@ constexpr bool parse_v6(std::string_view text, endpoint::bytes_type& out) noexce
 
 constexpr std::optional<endpoint> endpoint::parse(std::string_view text) noexcept {
   endpoint e;
-  if (detail::take_char(text, '[')) {
+  if (detail::parse_char(text, '[')) {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos) return std::nullopt;
     std::string_view host = text.substr(0, close);
@@ -256,7 +256,7 @@ constexpr std::optional<endpoint> endpoint::parse(std::string_view text) noexcep
     std::uint32_t scope = 0;
     if (const std::size_t percent = host.find('%'); percent != std::string_view::npos) {
       std::string_view zone = host.substr(percent + 1);
-      const auto number = detail::take_number(zone, 0xffffffffU);
+      const auto number = detail::parse_number(zone, 0xffffffffU);
       if (!number || !zone.empty()) return std::nullopt;
       scope = *number;
       host = host.substr(0, percent);
@@ -267,11 +267,11 @@ constexpr std::optional<endpoint> endpoint::parse(std::string_view text) noexcep
     if (scope != 0 && e.scope_ == 0) return std::nullopt;  // a zone on an address that has none
   } else {
     std::uint8_t a[4] = {};
-    if (!detail::take_v4(text, a)) return std::nullopt;
+    if (!detail::parse_v4(text, a)) return std::nullopt;
     e = v4(a[0], a[1], a[2], a[3], 0);
   }
-  if (!detail::take_char(text, ':')) return std::nullopt;
-  const auto port = detail::take_number(text, 65535);
+  if (!detail::parse_char(text, ':')) return std::nullopt;
+  const auto port = detail::parse_number(text, 65535);
   if (!port || !text.empty()) return std::nullopt;
   e.port_ = static_cast<std::uint16_t>(*port);
   return e;

@@ -28,9 +28,9 @@ constexpr std::uint32_t rounded(double n) noexcept {
 
 /// A part of a whole, from a number between 0 and 1. In millionths, because floating-point numbers are no
 /// template arguments before clang 18.
-struct share {
+struct fraction {
   std::uint32_t millionths;
-  constexpr share(double part) noexcept  // NOLINT(google-explicit-constructor): .survival = 0.999
+  constexpr fraction(double part) noexcept  // NOLINT(google-explicit-constructor): .survival = 0.999
       : millionths(part >= 0 && part <= 1 ? detail::rounded(part * 1e6) : ~0U) {}
   constexpr double value() const noexcept { return millionths / 1e6; }
 };
@@ -39,7 +39,7 @@ struct share {
 struct syn_load {
   std::uint32_t syn_rate = 0;  ///< SYN/s that reach the probe, a flood's included
   milliseconds delay{};        ///< from a client's SYN to its accept(), in all but rare cases
-  share survival = 0.999;      ///< of the connections, those whose record is still there at accept()
+  fraction survival = 0.999;   ///< of the connections, those whose record is still there at accept()
 };
 
 namespace detail {

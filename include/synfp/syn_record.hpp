@@ -36,7 +36,7 @@ enum class miss : std::uint8_t {
   busy,          ///< writers kept the bucket busy, or a write was lost after the record was made
   conflict,      ///< several different SYNs claimed this connection
   unchecked,     ///< the SYN's checksum was not checked when it was stored, and no ACK has confirmed it
-  given,         ///< the record was given to an earlier connection; this one's SYN was not captured
+  claimed,       ///< the record was given to an earlier connection; this one's SYN was not captured
   displaced,     ///< someone else's program took the probe's place
   cookie,        ///< TCP_SAVED_SYN is empty: the connection came by a SYN cookie, or it was read before
   no_probe,      ///< no source is configured
@@ -72,7 +72,7 @@ constexpr std::string_view to_string(miss m) noexcept {
     case miss::busy: return "busy";
     case miss::conflict: return "conflict";
     case miss::unchecked: return "unchecked";
-    case miss::given: return "given";
+    case miss::claimed: return "claimed";
     case miss::displaced: return "displaced";
     case miss::cookie: return "cookie";
     case miss::no_probe: return "no_probe";

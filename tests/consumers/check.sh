@@ -77,7 +77,8 @@ case $consumer in
       printf '#!/bin/sh\necho "there is no make" >&2\nexit 127\n' >"$build/bin/$make"
       chmod +x "$build/bin/$make"
     done
-    commands=$(awk '/^```/ { if (block ~ /cmake --install/) printf "%s", block; block = ""; next } { block = block $0 "\n" }' \
+    commands=$(awk '/^```/ { if (inside && block ~ /cmake --install/) printf "%s", block; inside = !inside; block = ""; next }
+      { block = block $0 "\n" }' \
       "$prefix/README.md")
     [[ -n $commands ]] || fail "README.md has no block with cmake --install"
     commands=${commands//build\/install/$build/tree}

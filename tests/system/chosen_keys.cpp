@@ -150,7 +150,7 @@ class chosen_keys : public testing::TestWithParam<bool> {
         [] { return std::make_unique<probe_type>(synfp::capture::probe_options{.interface = "lo"}); });
   }
   static secret secret_of(const probe_type& p) {
-    return {p.records().about().secret[0], p.records().about().secret[1]};
+    return {p.records().meta().secret[0], p.records().meta().secret[1]};
   }
   /// Pearson's statistic of what was written for `from`.
   static double spread(clients& c, const probe_type& probe, const std::vector<endpoint>& from) {

@@ -95,13 +95,13 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
                 found.proof == proof::verified ? 1U : 0U);
 
       // The kernel's own copy is the reference, unless cookies made it throw the SYN away.
-      const auto exact = kept.take(c, now_ns());
+      const auto exact = kept.claim(c, now_ns());
       if (cookies == 2) {
         EXPECT_EQ(exact.miss, miss::cookie);
       } else {
         ASSERT_TRUE(exact) << to_string(exact.miss);
         EXPECT_TRUE(std::ranges::equal(exact->bytes(), found->bytes()));
-        EXPECT_EQ(kept.take(c, now_ns()).miss, miss::cookie) << "it can be read once";
+        EXPECT_EQ(kept.claim(c, now_ns()).miss, miss::cookie) << "it can be read once";
       }
     }
     EXPECT_FALSE(probe.displaced());
@@ -157,7 +157,7 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
       ASSERT_TRUE(server);
       const synfp::capture::connection c{server.get(), peer_of(server.get()), local_of(server.get())};
       const auto alone = probe.find(c, now_ns());
-      const auto answer = both.take(c, now_ns());
+      const auto answer = both.claim(c, now_ns());
       if (round == 0) {
         EXPECT_TRUE(alone);
         EXPECT_EQ(alone.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);

@@ -129,7 +129,7 @@ class scene {
   /// The answer to a server that asks the kernel whenever the probe has only `tuple`.
   synfp::syn_lookup take_strict() const {
     synfp::capture::first_of both(synfp::capture::trust::strict, *probe_, kept_);
-    return both.take({connection_.get(), peer_of(connection_.get()), local_of(connection_.get())}, now_ns());
+    return both.claim({connection_.get(), peer_of(connection_.get()), local_of(connection_.get())}, now_ns());
   }
   bool accept() {
     connection_ = accepted(listener_);

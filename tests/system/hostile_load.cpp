@@ -4,8 +4,8 @@
 // connection's: not one may be another's.
 //
 // Checked by hand, each makes it fail with `wrong` > 0: in the writer, a second SYN within the conflict
-// window that is not marked as a conflict; in table::take, no memory of what was given; in the writer, an ACK
-// that verifies whatever record it finds.
+// window that is not marked as a conflict; in table::claim, no memory of what was given; in the writer, an
+// ACK that verifies whatever record it finds.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -176,7 +176,7 @@ class hostile_load : public testing::TestWithParam<load> {
         }
         const endpoint peer = peer_of(server.get());
         ASSERT_EQ(peer, from);
-        const auto found = probe.take({server.get(), peer, local_of(server.get())}, now_ns());
+        const auto found = probe.claim({server.get(), peer, local_of(server.get())}, now_ns());
         ++connections;
         if (found) {
           ++returned;
@@ -201,7 +201,7 @@ class hostile_load : public testing::TestWithParam<load> {
       EXPECT_GE(verified, returned * 0.999);
     }
     if (what.detour) {
-      EXPECT_GT(missed["given"], 0) << "no unseen SYN came after a record";
+      EXPECT_GT(missed["claimed"], 0) << "no unseen SYN came after a record";
     }
     EXPECT_GT(missed["conflict"], 0) << "no port came back within the window: nothing was tried";
     EXPECT_GT(counted[synfp::SYNFP_COUNT_CONFLICT], 0U);

@@ -169,7 +169,7 @@ TEST(killed_process, leaves_nothing_behind) {
         ids.program = program.id;
         const auto& maps = opened->fds().maps;
         int i = 0;
-        for (const int one : {maps.table, maps.about, maps.counts}) {
+        for (const int one : {maps.table, maps.meta, maps.counts}) {
           bpf_map_info map{};
           length = sizeof map;
           bpf_obj_get_info_by_fd(one, &map, &length);
@@ -200,7 +200,7 @@ TEST(maps, are_frozen_for_root_too) {
   const auto& maps = p.fds().maps;
   std::vector<unsigned char> value(4096);
   const __u32 zero = 0;
-  for (const int map : {maps.table, maps.about, maps.counts}) {
+  for (const int map : {maps.table, maps.meta, maps.counts}) {
     EXPECT_EQ(bpf_map_update_elem(map, &zero, value.data(), BPF_ANY), -EPERM);
     EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0), MAP_FAILED);
     EXPECT_EQ(errno, EPERM);

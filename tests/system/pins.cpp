@@ -147,7 +147,7 @@ TEST(pins, without_a_group_are_for_their_owner_alone) {
   const auto pins = owner.pin(fs.path());
   ASSERT_TRUE(pins) << pins.error().message;
   EXPECT_EQ(mode_of(fs.path()), "700 0");
-  for (const char* name : {"table", "about", "counts", "program"})
+  for (const char* name : {"table", "meta", "counts", "program"})
     EXPECT_EQ(mode_of(fs.path() + '/' + name), "600 0");
   const std::string answer = in_child([&] {
     must(::setresgid(readers, readers, readers) == 0 && ::setresuid(65534, 65534, 65534) == 0, "setresuid");
@@ -214,7 +214,7 @@ TEST(pins, of_a_running_probe_are_refused_and_those_of_a_killed_one_replaced) {
       ASSERT_TRUE(pins) << pins.error().message;
       EXPECT_TRUE(pins->replaced());
       EXPECT_EQ(fs.entries(), 1);
-      EXPECT_EQ(table::open(fs.path())->about().secret[0], next.records().about().secret[0]);
+      EXPECT_EQ(table::open(fs.path())->meta().secret[0], next.records().meta().secret[0]);
       EXPECT_THAT(refusal(owner.pin(fs.path())), HasSubstr("a running probe is pinned there"));
       EXPECT_EQ(fs.entries(), 1);
     }
@@ -252,7 +252,7 @@ TEST(pins, an_empty_directory_is_taken_and_what_is_not_ours_is_left_alone) {
   const fd foreign_mappable(bpf_map_create(BPF_MAP_TYPE_ARRAY, "foreign", 4, 4096, 1, &mappable));
   ASSERT_TRUE(foreign && foreign_mappable);
   for (const int map : {foreign.get(), foreign_mappable.get()}) {
-    for (const char* name : {"other", "about"}) {
+    for (const char* name : {"other", "meta"}) {
       ASSERT_EQ(::mkdir(fs.path().c_str(), 0700), 0);
       ASSERT_EQ(bpf_obj_pin(map, (fs.path() + '/' + name).c_str()), 0);
       EXPECT_THAT(refusal(owner.pin(fs.path())), HasSubstr("something else"));
@@ -261,10 +261,10 @@ TEST(pins, an_empty_directory_is_taken_and_what_is_not_ours_is_left_alone) {
       std::filesystem::remove_all(fs.path());
     }
     ASSERT_EQ(::mkdir(fs.path().c_str(), 0700), 0);
-    for (const char* name : {"table", "about", "counts"})
+    for (const char* name : {"table", "meta", "counts"})
       ASSERT_EQ(bpf_obj_pin(map, (fs.path() + '/' + name).c_str()), 0);
     EXPECT_THAT(refusal(table::open(fs.path())),
-                HasSubstr(map == foreign.get() ? "cannot map the description" : "not a synfp table"));
+                HasSubstr(map == foreign.get() ? "cannot map the metadata" : "not a synfp table"));
     std::filesystem::remove_all(fs.path());
   }
 }

@@ -240,7 +240,7 @@ class Watch(unittest.TestCase):
             self.assertIn("belongs to others", self.fails("--pinned", self.pins, user=NOBODY))
             server.end(signal.SIGTERM)
         os.mkdir(self.pins)
-        for name in ("table", "about", "counts"):
+        for name in ("table", "meta", "counts"):
             sh(f"bpftool map create {self.pins}/{name} type array key 4 value 4096 entries 1 name foreign flags 0x400")
         self.assertIn("not a synfp table", self.fails("--pinned", self.pins))
         self.assertIsNone(self.xdp())

@@ -29,7 +29,7 @@ struct source {
     if (fails) return synfp::setup_error{synfp::errc::invalid, 0, "no"};
     return {};
   }
-  syn_lookup take(const connection&, std::uint64_t) const noexcept {
+  syn_lookup claim(const connection&, std::uint64_t) const noexcept {
     ++asked;
     return answer;
   }
@@ -51,7 +51,7 @@ struct source {
 
 TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  const auto found = first_of(trust::tuple, a, b).take({}, 0);
+  const auto found = first_of(trust::tuple, a, b).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 0);
@@ -59,7 +59,7 @@ TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
 
 TEST(first_of, strict_is_the_default) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  EXPECT_EQ(first_of(a, b).take({}, 0)->tcp().sequence(), 2U);
+  EXPECT_EQ(first_of(a, b).claim({}, 0)->tcp().sequence(), 2U);
 }
 
 // What the probe knows of the arrival stays with a record that the kernel has confirmed.
@@ -68,7 +68,7 @@ TEST(first_of, the_same_syn_of_a_later_source_lends_its_proof) {
   a.answer.source = synfp::capture_source::reuseport;
   a.answer.age_ns = 42;
   b.answer.source = synfp::capture_source::saved_syn;
-  const auto found = first_of(a, b).take({}, 0);
+  const auto found = first_of(a, b).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.proof, proof::exact);
   EXPECT_EQ(found.source, synfp::capture_source::reuseport);
@@ -77,15 +77,15 @@ TEST(first_of, the_same_syn_of_a_later_source_lends_its_proof) {
 
 TEST(first_of, another_syn_that_could_not_be_kept_refutes_a_tuple) {
   source a = source::with(proof::tuple, 1), b = source::missing(miss::truncated);
-  EXPECT_EQ(first_of(a, b).take({}, 0).miss, miss::truncated);
-  EXPECT_TRUE(first_of(trust::tuple, a, b).take({}, 0));
+  EXPECT_EQ(first_of(a, b).claim({}, 0).miss, miss::truncated);
+  EXPECT_TRUE(first_of(trust::tuple, a, b).claim({}, 0));
   a.answer.proof = proof::verified;
-  EXPECT_TRUE(first_of(a, b).take({}, 0));
+  EXPECT_TRUE(first_of(a, b).claim({}, 0));
 }
 
 TEST(first_of, a_miss_asks_the_next) {
   source a = source::missing(miss::conflict), b = source::with(proof::exact, 2);
-  const auto found = first_of(a, b).take({}, 0);
+  const auto found = first_of(a, b).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 2U);
   EXPECT_EQ(found.proof, proof::exact);
@@ -94,19 +94,19 @@ TEST(first_of, a_miss_asks_the_next) {
 TEST(first_of, a_miss_of_all_carries_the_first_reason) {
   source a = source::missing(miss::stale), b = source::missing(miss::cookie),
          c = source::missing(miss::no_probe);
-  EXPECT_EQ(first_of(a, b, c).take({}, 0).miss, miss::stale);
+  EXPECT_EQ(first_of(a, b, c).claim({}, 0).miss, miss::stale);
   EXPECT_EQ(a.asked + b.asked + c.asked, 3);
-  EXPECT_EQ(first_of(trust::strict, b, a).take({}, 0).miss, miss::cookie);
+  EXPECT_EQ(first_of(trust::strict, b, a).claim({}, 0).miss, miss::cookie);
 }
 
 TEST(first_of, strict_prefers_a_better_proof) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
-  auto found = first_of(trust::strict, a, b).take({}, 0);
+  auto found = first_of(trust::strict, a, b).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 2U);
   a.answer.proof = proof::verified;
   b.asked = 0;
-  found = first_of(trust::strict, a, b).take({}, 0);
+  found = first_of(trust::strict, a, b).claim({}, 0);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 0) << "verified is better than tuple: no need to ask";
 }
@@ -114,7 +114,7 @@ TEST(first_of, strict_prefers_a_better_proof) {
 TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
   source a = source::with(proof::tuple, 1), b = source::missing(miss::cookie),
          c = source::with(proof::tuple, 3);
-  const auto found = first_of(trust::strict, a, b, c).take({}, 0);
+  const auto found = first_of(trust::strict, a, b, c).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tcp().sequence(), 1U);
   EXPECT_EQ(b.asked, 1);
@@ -124,7 +124,7 @@ TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
 TEST(first_of, strict_takes_a_late_record_after_misses) {
   source a = source::missing(miss::busy), b = source::with(proof::tuple, 2),
          c = source::with(proof::verified, 3);
-  EXPECT_EQ(first_of(trust::strict, a, b, c).take({}, 0)->tcp().sequence(), 3U);
+  EXPECT_EQ(first_of(trust::strict, a, b, c).claim({}, 0)->tcp().sequence(), 3U);
 }
 
 TEST(first_of, prepares_all_in_order_and_stops_at_a_failure) {
@@ -146,19 +146,19 @@ TEST(first_of, is_a_source_itself) {
          c = source::with(proof::exact, 3);
   first_of inner(a, b);
   static_assert(synfp::capture::source<decltype(inner)>);
-  EXPECT_TRUE(first_of(inner, c).take({}, 0));
+  EXPECT_TRUE(first_of(inner, c).claim({}, 0));
 }
 
 TEST(fixed, gives_what_it_was_made_with) {
   const auto record = *synfp::syn_record::from_bytes(synfp_test::packet_builder().ip());
-  const auto found = fixed(record).take({}, 0);
+  const auto found = fixed(record).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.proof, proof::exact);
   EXPECT_EQ(found.source, synfp::capture_source::fixed);
   EXPECT_EQ(found->tcp().sequence(), 1000U);
-  EXPECT_EQ(fixed(miss::stale).take({}, 0).miss, miss::stale);
+  EXPECT_EQ(fixed(miss::stale).claim({}, 0).miss, miss::stale);
 }
 
-TEST(none, misses_with_no_probe) { EXPECT_EQ(synfp::capture::none{}.take({}, 0).miss, miss::no_probe); }
+TEST(none, misses_with_no_probe) { EXPECT_EQ(synfp::capture::none{}.claim({}, 0).miss, miss::no_probe); }
 
 }  // namespace

@@ -226,10 +226,10 @@ TEST(Ring, TheDeadlineDestroysWhatWillNotEnd) {
 TEST(Ring, StopHooksRunOnce) {
   auto r = test::make_ring();
   int calls = 0;
-  synfp::io::stop_hook hook([](void* n) { ++*static_cast<int*>(n); }, &calls);
+  synfp::io::stop_callback hook([](void* n) { ++*static_cast<int*>(n); }, &calls);
   r->on_stop(hook);
   {
-    synfp::io::stop_hook gone([](void* n) { ++*static_cast<int*>(n); }, &calls);
+    synfp::io::stop_callback gone([](void* n) { ++*static_cast<int*>(n); }, &calls);
     r->on_stop(gone);
   }
   r->stop();

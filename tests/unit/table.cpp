@@ -120,13 +120,13 @@ TEST(table, a_record_is_taken_by_one_connection_only) {
   const table t = attached(fake);
   const synfp::capture::connection c{-1, p.source, p.destination};
   EXPECT_TRUE(t.find(c, now));
-  EXPECT_TRUE(t.take(c, now));
-  EXPECT_EQ(t.take(c, now).miss, miss::given);
+  EXPECT_TRUE(t.claim(c, now));
+  EXPECT_EQ(t.claim(c, now).miss, miss::claimed);
   EXPECT_TRUE(t.find(c, now)) << "looking is not taking";
   ++p.sequence;  // the next connection from there, captured
   fake.put(p, now);
-  EXPECT_TRUE(t.take(c, now));
-  EXPECT_EQ(t.take(c, now).miss, miss::given);
+  EXPECT_TRUE(t.claim(c, now));
+  EXPECT_EQ(t.claim(c, now).miss, miss::claimed);
 }
 
 TEST(table, with_key_scope_peer_the_local_address_does_not_matter) {
@@ -173,7 +173,7 @@ TEST(table, a_foreign_or_other_table_is_refused_with_the_reason) {
 
 TEST(table, fds_that_are_no_table_are_refused) {
   const fake_table fake;
-  EXPECT_THAT(refusal({}), HasSubstr("cannot map the description"));
+  EXPECT_THAT(refusal({}), HasSubstr("cannot map the metadata"));
   auto fds = fake.fds();
   fds.table = -1;
   EXPECT_THAT(refusal(fds), HasSubstr("cannot map the table"));
@@ -181,7 +181,7 @@ TEST(table, fds_that_are_no_table_are_refused) {
   fds.counts = -1;
   EXPECT_THAT(refusal(fds), HasSubstr("cannot map the counters"));
   fds = fake.fds();
-  std::swap(fds.about, fds.table);
+  std::swap(fds.meta, fds.table);
   EXPECT_NE(refusal(fds), "accepted");
 }
 
@@ -201,7 +201,7 @@ TEST(table, maps_smaller_than_described_are_refused) {
     const fake_table fake;
     const synfp_test::shared_file empty(1);
     auto fds = fake.fds();
-    fds.about = empty.fd();
+    fds.meta = empty.fd();
     EXPECT_THAT(refusal(fds), HasSubstr("smaller"));
   }
 }

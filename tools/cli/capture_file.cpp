@@ -46,10 +46,10 @@ capture_file::capture_file(const std::string& name, std::function<void()> before
       fd_{name == "-" ? STDIN_FILENO : ::open(name.c_str(), O_RDONLY | O_CLOEXEC)},
       window_([this](std::span<std::uint8_t> to) { return read(to); }),
       pcap_(nullptr, &pcap_close) {
-  struct stat about {};
-  if (fd_.number < 0 || ::fstat(fd_.number, &about) != 0)
+  struct stat status {};
+  if (fd_.number < 0 || ::fstat(fd_.number, &status) != 0)
     throw failure(fmt::format("{}: {}", name_, std::strerror(errno)));
-  if (S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
+  if (S_ISREG(status.st_mode)) size_ = static_cast<std::uint64_t>(status.st_size);
   const auto first = window_.peek(4);
   if (first.size() == 4 && std::equal(first.begin(), first.end(), pcapng_reader::magic)) {
     try {

@@ -92,9 +92,9 @@ class descriptor {
 
 /// The number that identifies the network namespace of the calling thread; names prove nothing.
 inline ino_t own_namespace() {
-  struct stat about {};
-  must(::stat("/proc/thread-self/ns/net", &about) == 0, "read /proc/thread-self/ns/net");
-  return about.st_ino;
+  struct stat status {};
+  must(::stat("/proc/thread-self/ns/net", &status) == 0, "read /proc/thread-self/ns/net");
+  return status.st_ino;
 }
 
 /// One program of flood.bpf.c and its counters.

@@ -33,11 +33,11 @@ requires(sizeof...(Sources) >= 2) class first_of {
     return done;
   }
 
-  syn_lookup take(const connection& c, std::uint64_t now) const noexcept {
+  syn_lookup claim(const connection& c, std::uint64_t now) const noexcept {
     syn_lookup best;
     bool any = false;
     const auto ask = [&](const auto& s) {
-      const syn_lookup answer = s.take(c, now);
+      const syn_lookup answer = s.claim(c, now);
       // truncated: there was another SYN than the one that was found
       const bool better =
           !any || (answer ? !best || answer.proof > best.proof : best && answer.miss == miss::truncated);

@@ -19,7 +19,7 @@ class fixed {
   explicit fixed(miss why) noexcept : answer_(syn_lookup::missed(why)) {}
 
   setup_result<void> prepare(int, bool) { return {}; }
-  syn_lookup take(const connection&, std::uint64_t) const noexcept { return answer_; }
+  syn_lookup claim(const connection&, std::uint64_t) const noexcept { return answer_; }
 
  private:
   syn_lookup answer_;

@@ -55,7 +55,7 @@ class [[nodiscard]] pinned {
     if (auto found = p.open_parent(); !found) return std::move(found).error();
     const std::string name = std::exchange(p.name_, p.name_ + "~new");
     if (auto made = p.make_directory(); !made) return std::move(made).error();
-    const int fds[] = {maps.table, maps.about, maps.counts, program};
+    const int fds[] = {maps.table, maps.meta, maps.counts, program};
     for (std::size_t i = 0; i < std::size(fds); ++i) {
       if (i == 3 && program < 0) continue;
       const char* const pin = detail::pin_names[i];
@@ -182,9 +182,9 @@ class [[nodiscard]] pinned {
       if (::mkdirat(parent_.get(), name_.c_str(), 0700) != 0) return failure("pin to", errno);
     }
     detail::owned_fd made = lock(name_);
-    struct stat about {};
-    if (made.get() < 0 || ::fstat(made.get(), &about) != 0) return in_the_way(another);
-    if (about.st_uid != ::geteuid() || (about.st_mode & 077) != 0)
+    struct stat status {};
+    if (made.get() < 0 || ::fstat(made.get(), &status) != 0) return in_the_way(another);
+    if (status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
       return in_the_way("the owner of the directory above put another into its place");
     pins_ = std::move(made);
     return {};
@@ -212,9 +212,9 @@ class [[nodiscard]] pinned {
     ::closedir(directory);
     if (empty) return true;
     if (!only_pins) return false;
-    const detail::owned_fd about(detail::bpf_path(BPF_OBJ_GET, detail::path_in(opened, "about")));
-    if (about.get() < 0) return false;
-    const auto meta = detail::mapping::open(about.get(), sizeof(synfp_meta), "description");
+    const detail::owned_fd file(detail::bpf_path(BPF_OBJ_GET, detail::path_in(opened, "meta")));
+    if (file.get() < 0) return false;
+    const auto meta = detail::mapping::open(file.get(), sizeof(synfp_meta), "metadata");
     return meta && static_cast<const synfp_meta*>(meta->data())->magic == SYNFP_ABI_MAGIC;
   }
 

@@ -63,7 +63,7 @@ namespace detail {
 
 /// An options struct of libbpf, zeroed, with its size; LIBBPF_OPTS is not standard C++.
 template <class Options>
-Options sized() noexcept {
+Options libbpf_options() noexcept {
   Options options{};
   options.sz = sizeof options;
   return options;
@@ -200,7 +200,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
   if (index == 0)
     return setup_error{errc::invalid, errno,
                        "there is no interface '" + interface + "'; see 'ip link' for their names"};
-  auto query = sized<bpf_xdp_query_opts>();
+  auto query = libbpf_options<bpf_xdp_query_opts>();
   if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
     std::uint32_t id = query.prog_id;
     for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
@@ -221,7 +221,7 @@ inline setup_result<owned_fd> attach_xdp(int program, const std::string& interfa
   }
   int number = 0;
   for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-    auto options = sized<bpf_link_create_opts>();
+    auto options = libbpf_options<bpf_link_create_opts>();
     options.flags = mode;
     const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
     if (fd >= 0) return owned_fd(fd);
@@ -275,7 +275,7 @@ class probe {
                          "cannot get random bytes for the table's secret; see getrandom(2)"};
 
     namespace object = synfp::detail::bpf_object;
-    auto open_options = detail::sized<bpf_object_open_opts>();
+    auto open_options = detail::libbpf_options<bpf_object_open_opts>();
     open_options.object_name = "synfp";
     probe p{unopened{}};
     p.object_.reset(bpf_object__open_mem(object::words, object::size, &open_options));
@@ -299,9 +299,9 @@ class probe {
     const synfp_config config = synfp::detail::configure(meta);
     bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
     bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
-    bpf_map* const about_map = bpf_object__find_map_by_name(o, "synfp_about");
+    bpf_map* const meta_map = bpf_object__find_map_by_name(o, "synfp_meta");
     bpf_map* const counts_map = bpf_object__find_map_by_name(o, "synfp_counts");
-    if (wanted == nullptr || rodata == nullptr || table_map == nullptr || about_map == nullptr ||
+    if (wanted == nullptr || rodata == nullptr || table_map == nullptr || meta_map == nullptr ||
         counts_map == nullptr || bpf_map__set_initial_value(rodata, &config, sizeof config) != 0 ||
         bpf_map__set_max_entries(table_map, C.buckets) != 0 ||
         bpf_map__set_max_entries(counts_map, meta.cpus) != 0)
@@ -312,13 +312,13 @@ class probe {
       p.object_.reset();
       return detail::load_failure(C.hook, -r, log);
     }
-    p.fds_ = {{bpf_map__fd(table_map), bpf_map__fd(about_map), bpf_map__fd(counts_map)},
+    p.fds_ = {{bpf_map__fd(table_map), bpf_map__fd(meta_map), bpf_map__fd(counts_map)},
               bpf_program__fd(wanted)};
 
     // From here on no process can write the maps, not even root; the program still can.
     const synfp_u32 zero = 0;
-    int r = bpf_map_update_elem(p.fds_.maps.about, &zero, &meta, BPF_ANY);
-    for (const int fd : {p.fds_.maps.about, p.fds_.maps.table, p.fds_.maps.counts}) {
+    int r = bpf_map_update_elem(p.fds_.maps.meta, &zero, &meta, BPF_ANY);
+    for (const int fd : {p.fds_.maps.meta, p.fds_.maps.table, p.fds_.maps.counts}) {
       if (r == 0) r = bpf_map_freeze(fd);
     }
     if (r != 0)
@@ -342,7 +342,7 @@ class probe {
   static setup_result<probe> share(const probe_fds& fds) {
     auto records = table::attach(fds.maps);
     if (!records) return std::move(records).error();
-    const synfp_meta& theirs = records->about();
+    const synfp_meta& theirs = records->meta();
     const synfp_meta ours = synfp::detail::describe(C);
     const char* different = nullptr;
     if (theirs.hook != ours.hook) different = "hook";
@@ -380,7 +380,7 @@ class probe {
   static setup_result<probe> share_pinned(const std::string& directory) {
     auto pins = detail::open_pins(directory, C.hook == hook::reuseport);
     if (!pins) return std::move(pins).error();
-    auto p = share({{pins->table.get(), pins->about.get(), pins->counts.get()}, pins->program.get()});
+    auto p = share({{pins->table.get(), pins->meta.get(), pins->counts.get()}, pins->program.get()});
     if (!p) return setup_error{p.error().code, p.error().os, directory + ": " + p.error().message};
     p->fds_.maps = {};
     return p;
@@ -409,9 +409,9 @@ class probe {
                            std::strerror(number) + "); " + advice};
   }
 
-  /// See table::find() and table::take().
+  /// See table::find() and table::claim().
   syn_lookup find(const connection& c, std::uint64_t now) const noexcept { return records_->find(c, now); }
-  syn_lookup take(const connection& c, std::uint64_t now) const noexcept { return records_->take(c, now); }
+  syn_lookup claim(const connection& c, std::uint64_t now) const noexcept { return records_->claim(c, now); }
 
   /// The table, for lookups by key and for its counters.
   const table& records() const noexcept { return *records_; }

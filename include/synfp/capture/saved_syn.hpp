@@ -31,7 +31,7 @@ class saved_syn {
                            "); use a plain TCP socket, MPTCP has no saved SYN"};
   }
 
-  syn_lookup take(const connection& c, std::uint64_t) const noexcept {
+  syn_lookup claim(const connection& c, std::uint64_t) const noexcept {
     // Room for all the extension headers of a packet that was not put together from fragments: from_bytes()
     // keeps what a record can hold.
     std::array<std::uint8_t, 4096> bytes;

@@ -31,19 +31,19 @@ inline std::uint64_t now_ns() noexcept {
 /// A source of SYN records. It must outlive the listeners that use it.
 /// - prepare(fd, first): once per listening socket, in order, between bind() and listen(); `first`: it is the
 ///   first of its listen group. Not thread-safe.
-/// - take(c, now): the SYN that opened `c`, once per connection. `now`: now_ns(), read after the connection
+/// - claim(c, now): the SYN that opened `c`, once per connection. `now`: now_ns(), read after the connection
 ///   was accepted. Thread-safe, does not block, does not allocate.
 template <class S>
 concept source = requires(S& s, const S& cs, const connection& c, int fd, bool first, std::uint64_t now) {
   { s.prepare(fd, first) } -> std::same_as<setup_result<void>>;
-  { cs.take(c, now) }
+  { cs.claim(c, now) }
   noexcept->std::same_as<syn_lookup>;
 };
 
 /// The source for a server that wants no SYN: every lookup misses with no_probe.
 struct none {
   setup_result<void> prepare(int, bool) { return {}; }
-  syn_lookup take(const connection&, std::uint64_t) const noexcept {
+  syn_lookup claim(const connection&, std::uint64_t) const noexcept {
     return syn_lookup::missed(miss::no_probe);
   }
 };

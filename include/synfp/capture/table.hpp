@@ -33,7 +33,7 @@ namespace capture {
 /// The three maps of a probe. Plain numbers: whoever opened them closes them.
 struct table_fds {
   int table = -1;
-  int about = -1;
+  int meta = -1;
   int counts = -1;
 };
 
@@ -60,9 +60,9 @@ class mapping {
     mapping m;
     void* at = MAP_FAILED;
     // The kernel refuses to map more than a map has; of a plain file it would map pages that are not there.
-    struct stat about {};
-    if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
-        static_cast<std::uint64_t>(about.st_size) < size) {
+    struct stat status {};
+    if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        static_cast<std::uint64_t>(status.st_size) < size) {
       errno = EINVAL;
     } else {
       at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
@@ -71,11 +71,10 @@ class mapping {
       const int number = errno;
       std::string text =
           std::string("cannot map the ") + what + " of the probe (" + std::strerror(number) + "); ";
-      text +=
-          number == EINVAL
-              ? "it is smaller than its description says, or the fd was opened read-only: open it O_RDWR, "
-                "the map is frozen and cannot be written"
-              : "pass the fds of a synfp probe";
+      text += number == EINVAL
+                  ? "it is smaller than its metadata says, or the fd was opened read-only: open it O_RDWR, "
+                    "the map is frozen and cannot be written"
+                  : "pass the fds of a synfp probe";
       return setup_error{errc::incompatible, number, std::move(text)};
     }
     m.at_ = at;
@@ -148,9 +147,9 @@ class table {
   /// Maps the table and refuses one that this build does not agree with, with the reason.
   static setup_result<table> attach(const table_fds& fds) {
     table t;
-    auto about = detail::mapping::open(fds.about, sizeof(synfp_meta), "description");
-    if (!about) return std::move(about).error();
-    std::memcpy(&t.meta_, about->data(), sizeof t.meta_);
+    auto meta = detail::mapping::open(fds.meta, sizeof(synfp_meta), "metadata");
+    if (!meta) return std::move(meta).error();
+    std::memcpy(&t.meta_, meta->data(), sizeof t.meta_);
     if (t.meta_.magic != SYNFP_ABI_MAGIC)
       return refuse("these maps are not a synfp table; pass the fds of a synfp probe");
     if (t.meta_.abi != SYNFP_ABI_VERSION || t.meta_.layout != synfp::detail::layout::hash())
@@ -158,7 +157,7 @@ class table {
                     ", this is " + std::to_string(SYNFP_ABI_VERSION) +
                     "); build probe and server from the same version");
     if (t.meta_.buckets == 0 || (t.meta_.buckets & (t.meta_.buckets - 1)) != 0 || t.meta_.cpus == 0)
-      return refuse("the description of the table is damaged; start the probe again");
+      return refuse("the metadata of the table is damaged; start the probe again");
     auto buckets =
         detail::mapping::open(fds.table, std::size_t{t.meta_.buckets} * sizeof(synfp_bucket), "table");
     if (!buckets) return std::move(buckets).error();
@@ -177,7 +176,7 @@ class table {
           "-n, LimitNOFILE=)"};
     t.clock_offset_ = *offset;
     t.watch_ = std::make_unique<watch>();
-    t.given_ = std::make_unique<marks[]>(t.meta_.buckets);
+    t.claimed_ = std::make_unique<marks[]>(t.meta_.buckets);
     return t;
   }
 
@@ -187,7 +186,7 @@ class table {
   static setup_result<table> open(const std::string& directory) {
     auto pins = detail::open_pins(directory, false);
     if (!pins) return std::move(pins).error();
-    auto t = attach({pins->table.get(), pins->about.get(), pins->counts.get()});
+    auto t = attach({pins->table.get(), pins->meta.get(), pins->counts.get()});
     if (!t) return setup_error{t.error().code, t.error().os, directory + ": " + t.error().message};
     return t;
   }
@@ -218,7 +217,7 @@ class table {
   /// find() for the connection that was just accepted: a SYN opens one connection, so a record that this
   /// object has given to one before is not given to another. Without it, an earlier connection's record would
   /// be believed for a later one from the same port whose own SYN was not captured.
-  syn_lookup take(const connection& c, std::uint64_t now) const noexcept {
+  syn_lookup claim(const connection& c, std::uint64_t now) const noexcept {
     syn_lookup answer;
     std::size_t slot = 0;
     answer.miss = look_up(key_of(c.peer, c.local), now, answer, slot);
@@ -227,8 +226,8 @@ class table {
     const tcp_view tcp = answer->tcp();
     const std::uint32_t mixed = tcp.sequence() ^ tcp.source_port() * 0x9e3779b1U;
     const std::uint32_t mark = mixed != 0 ? mixed : 1;  // 0: none was given
-    auto& given = given_[slot / SYNFP_WAYS].of[slot % SYNFP_WAYS];
-    if (given.exchange(mark, std::memory_order_relaxed) == mark) return syn_lookup::missed(miss::given);
+    auto& last = claimed_[slot / SYNFP_WAYS].of[slot % SYNFP_WAYS];
+    if (last.exchange(mark, std::memory_order_relaxed) == mark) return syn_lookup::missed(miss::claimed);
     return answer;
   }
 
@@ -251,7 +250,7 @@ class table {
     return sum;
   }
 
-  const synfp_meta& about() const noexcept { return meta_; }
+  const synfp_meta& meta() const noexcept { return meta_; }
 
  private:
   friend class scanner;
@@ -295,8 +294,8 @@ class table {
     const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
     const synfp_u32 index = synfp_bucket_of(hash, meta_.buckets - 1);
     const synfp_bucket& bucket = buckets_[index];
-    __builtin_prefetch(&given_[index],
-                       1);  // for take(); else its miss would wait for those of bucket and slot
+    __builtin_prefetch(&claimed_[index],
+                       1);  // for claim(); else its miss would wait for those of bucket and slot
     const synfp_u32 tag = synfp_tag_of(hash);
     const std::uint64_t kernel_now = now - static_cast<std::uint64_t>(clock_offset_);
     for (int attempt = 0; attempt < attempts; ++attempt) {
@@ -444,14 +443,14 @@ class table {
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
   std::unique_ptr<watch> watch_;
-  /// Which record take() gave last, per slot of a bucket; one cache line, so that one miss finds them all. A
+  /// Which record claim() gave last, per slot of a bucket; one cache line, so that one miss finds them all. A
   /// mark here and not in the table, which is read-only, so that processes which share a table do not see
   /// each other's.
   struct alignas(64) marks {
     std::array<std::atomic<std::uint32_t>, SYNFP_WAYS> of{};
   };
   static_assert(sizeof(marks) == 64);
-  std::unique_ptr<marks[]> given_;
+  std::unique_ptr<marks[]> claimed_;
 };
 static_assert(source<table>);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From a probe_config to what the maps hold: the description that readers check and the program's
+// From a probe_config to what the maps hold: the metadata that readers check and the program's
 // configuration.
 #pragma once
 

@@ -93,7 +93,7 @@ template <p0f_reading Reading>
 constexpr void p0f_options(std::span<const std::uint8_t> all, p0f_signature& s, p0f_timestamps& ts) noexcept {
   const std::size_t end = all.size();
   std::size_t at = 0;
-  auto take = [&](std::size_t length) {  // all of an option, of which `at` is behind the kind
+  auto option_is = [&](std::size_t length) {  // all of an option, of which `at` is behind the kind
     if (end - at < length - 1) return false;
     if (all[at] != length) s.quirks |= p0f_signature::bad;
     at += length - 1;
@@ -114,19 +114,19 @@ constexpr void p0f_options(std::span<const std::uint8_t> all, p0f_signature& s, 
       }
       case 1: break;
       case 2:
-        whole = take(4);
+        whole = option_is(4);
         if (whole) s.mss = synfp::detail::load_be16(&all[at - 2]);
         break;
       case 3:
-        whole = take(3);
+        whole = option_is(3);
         if (whole) {
           s.scale = all[at - 1];
           if (s.scale > 14) s.quirks |= p0f_signature::exws;
         }
         break;
-      case 4: whole = take(2); break;
+      case 4: whole = option_is(2); break;
       case 8:
-        whole = take(10);
+        whole = option_is(10);
         if (whole) {
           ts.own = synfp::detail::load_be32(&all[at - 8]);
           if (ts.own == 0) s.quirks |= p0f_signature::ts1_z;

@@ -80,7 +80,7 @@ constexpr std::string_view trim(std::string_view text) noexcept {
 
 /// Takes one element, trimmed, from the front of a comma-separated list; `list` keeps the rest. A list ends
 /// when `more` turns false.
-constexpr std::string_view take_element(std::string_view& list, bool& more) noexcept {
+constexpr std::string_view next_element(std::string_view& list, bool& more) noexcept {
   const std::size_t comma = list.find(',');
   more = comma != std::string_view::npos;
   const std::string_view element = trim(list.substr(0, comma));

@@ -255,7 +255,7 @@ class request_parser : private detail::parse_state {
   }
 
   parse_status parse(std::span<char> bytes) noexcept {
-    if (take(bytes)) {
+    if (begin(bytes)) {
       while (step()) {
       }
     }
@@ -264,7 +264,7 @@ class request_parser : private detail::parse_state {
   /// The same, but it stops once head_complete(): the bytes of the body are not looked at, nor decoded. Never
   /// `complete`.
   parse_status parse_head(std::span<char> bytes) noexcept {
-    if (take(bytes)) {
+    if (begin(bytes)) {
       while (!head_complete() && step()) {
       }
     }
@@ -316,7 +316,7 @@ class request_parser : private detail::parse_state {
   }
 
   /// False if nothing is to be done any more.
-  bool take(std::span<char> bytes) noexcept {
+  bool begin(std::span<char> bytes) noexcept {
     base_ = bytes.data();
     if (status_ != parse_status::incomplete) return false;
     size_ = bytes.size();
@@ -358,7 +358,7 @@ class request_parser : private detail::parse_state {
 
   /// The line at pos_ into `line`, without its CRLF, if it is there; else false, and refused with `too_long`
   /// if it cannot end within `budget` bytes. Leaves pos_ behind the line.
-  bool take_line(std::size_t budget, refusal too_long, std::string_view& line) noexcept {
+  bool read_line(std::size_t budget, refusal too_long, std::string_view& line) noexcept {
     const std::size_t there = size_ - pos_;
     const std::size_t window = there < budget ? there : budget;
     if (scanned_ < pos_) scanned_ = pos_;
@@ -395,7 +395,7 @@ class request_parser : private detail::parse_state {
 
   bool parse_request_line() noexcept {
     std::string_view line;
-    if (!take_line(limits_.request_line, refusal::target_too_long, line)) return false;
+    if (!read_line(limits_.request_line, refusal::target_too_long, line)) return false;
     std::size_t i = 0;
     while (i < line.size() && detail::is(line[i], detail::token_char)) ++i;
     if (i == line.size() || line[i] != ' ') {
@@ -456,9 +456,9 @@ class request_parser : private detail::parse_state {
   }
 
   /// Takes a field line of the header or trailer section; `end` if it is the empty line.
-  bool take_field(header_field& field, bool& end) noexcept {
+  bool read_field(header_field& field, bool& end) noexcept {
     std::string_view line;
-    if (!take_line(limits_.header_block - block_, refusal::fields_too_large, line)) return false;
+    if (!read_line(limits_.header_block - block_, refusal::fields_too_large, line)) return false;
     block_ += static_cast<std::uint32_t>(line.size()) + 2;
     end = line.empty();
     if (end) return true;
@@ -481,7 +481,7 @@ class request_parser : private detail::parse_state {
   bool parse_field() noexcept {
     header_field field;
     bool end = false;
-    if (!take_field(field, end)) return false;
+    if (!read_field(field, end)) return false;
     if (end) return end_of_head();
     headers_[header_count_++] = {slot_of(field.name), slot_of(field.value)};
     switch (field.name.size()) {  // the five fields that decide about the message itself
@@ -511,7 +511,7 @@ class request_parser : private detail::parse_state {
   bool connection_field(std::string_view list) noexcept {
     bool more = true;
     while (more) {
-      const std::string_view option = detail::take_element(list, more);
+      const std::string_view option = detail::next_element(list, more);
       if (option.empty()) continue;
       if (!detail::is_token(option)) return refuse(refusal::connection_invalid);
       if (detail::equal(option, "close")) close_ = true;
@@ -543,7 +543,7 @@ class request_parser : private detail::parse_state {
     bool chunked = false;
     bool only = true;
     while (more) {
-      const std::string_view element = detail::take_element(list, more);
+      const std::string_view element = detail::next_element(list, more);
       if (!detail::is_token(element)) return refuse(refusal::coding_invalid);
       if (chunked) return refuse(refusal::coding_invalid);  // chunked, but not last
       chunked = detail::equal(element, "chunked");
@@ -577,7 +577,7 @@ class request_parser : private detail::parse_state {
   bool parse_chunk_size() noexcept {
     std::string_view line;
     const std::size_t budget = framing_ < limits_.chunk_framing ? limits_.chunk_framing - framing_ : 0;
-    if (!take_line(budget, refusal::chunk_framing_too_large, line)) return false;
+    if (!read_line(budget, refusal::chunk_framing_too_large, line)) return false;
     framing_ += static_cast<std::uint32_t>(line.size()) + 2;
     remaining_ = 0;
     std::size_t i = 0;
@@ -622,7 +622,7 @@ class request_parser : private detail::parse_state {
   bool parse_trailer() noexcept {
     header_field field;
     bool end = false;
-    if (!take_field(field, end)) return false;
+    if (!read_field(field, end)) return false;
     if (end) return complete();
     if (detail::equal(field.name, "content-length") || detail::equal(field.name, "transfer-encoding") ||
         detail::equal(field.name, "host")) {

@@ -83,8 +83,8 @@ inline std::string_view date_now() noexcept {
 class idle_watch {
  public:
   explicit idle_watch(net::stream& s) noexcept
-      : spare(&idle_watch::end, this), stream_(&s), hook_(&idle_watch::stop, this) {
-    s.ring().on_stop(hook_);
+      : spare(&idle_watch::end, this), stream_(&s), stop_callback_(&idle_watch::stop, this) {
+    s.ring().on_stop(stop_callback_);
   }
   idle_watch(const idle_watch&) = delete;
   idle_watch& operator=(const idle_watch&) = delete;
@@ -99,7 +99,7 @@ class idle_watch {
     if (w.idle) w.stream_->cancel();
   }
   net::stream* stream_;
-  io::stop_hook hook_;
+  io::stop_callback stop_callback_;
 };
 
 /// Serves until the connection is to be closed. True: with lingering, since the client may still be sending.

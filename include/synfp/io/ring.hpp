@@ -88,12 +88,12 @@ inline constinit thread_local bool thread_has_ring = false;
 constexpr bool is_last(unsigned flags) noexcept { return (flags & IORING_CQE_F_MORE) == 0; }
 
 /// Called every turn after all completions have been read, before anything resumes.
-class turn_hook {
+class turn_callback {
  public:
   virtual void end_of_reap() = 0;
 
  protected:
-  ~turn_hook() = default;
+  ~turn_callback() = default;
 };
 
 /// The output that the kernel sends for one connection. `shed` ends it.
@@ -109,10 +109,10 @@ class sending_output : public list_link {
 }  // namespace detail
 
 /// Called once when the ring begins to stop. Owners register with ring::on_stop; destroying it unregisters.
-class stop_hook : private detail::list_link {
+class stop_callback : private detail::list_link {
  public:
   using callback = void (*)(void* context);
-  stop_hook(callback function, void* context) noexcept : function_(function), context_(context) {}
+  stop_callback(callback function, void* context) noexcept : function_(function), context_(context) {}
   void unregister() noexcept { unlink(); }
 
  private:
@@ -191,9 +191,9 @@ class ring {
   }
 
   /// `hook` runs once when the ring begins to stop; not at all if it already does.
-  void on_stop(stop_hook& hook) noexcept {
+  void on_stop(stop_callback& hook) noexcept {
     hook.unlink();
-    stop_hooks_.push_back(hook);
+    stop_callbacks_.push_back(hook);
   }
 
   /// Cancels what waits on `fd` in this ring: their awaiters get errc::canceled. Takes effect before this
@@ -237,11 +237,11 @@ class ring {
     output.unlink();
     output_bytes_ -= output.bytes;
   }
-  void add_hook(detail::turn_hook& hook) { hooks_.push_back(&hook); }
-  void remove_hook(detail::turn_hook& hook) noexcept {
-    for (auto i = hooks_.begin(); i != hooks_.end(); ++i) {
+  void add_turn_callback(detail::turn_callback& hook) { turn_callbacks_.push_back(&hook); }
+  void remove_turn_callback(detail::turn_callback& hook) noexcept {
+    for (auto i = turn_callbacks_.begin(); i != turn_callbacks_.end(); ++i) {
       if (*i == &hook) {
-        hooks_.erase(i);
+        turn_callbacks_.erase(i);
         return;
       }
     }
@@ -309,8 +309,8 @@ class ring {
   std::size_t output_bytes_ = 0;
   detail::timer_wheel wheel_;
   timeout trim_;
-  detail::list stop_hooks_;
-  std::vector<detail::turn_hook*> hooks_;
+  detail::list stop_callbacks_;
+  std::vector<detail::turn_callback*> turn_callbacks_;
   std::vector<completion> stash_;  // never grows
   std::size_t next_stashed_ = 0;
 
@@ -463,9 +463,9 @@ inline void ring::stop(std::chrono::nanoseconds grace) {
   if (stopping_) return;
   stopping_ = true;
   detail::list hooks;
-  hooks.take(stop_hooks_);
+  hooks.take(stop_callbacks_);
   while (detail::list_link* l = hooks.pop_front()) {
-    auto& hook = *static_cast<stop_hook*>(l);
+    auto& hook = *static_cast<stop_callback*>(l);
     hook.function_(hook.context_);
   }
 }
@@ -592,8 +592,8 @@ inline int ring::turn(bool wait) {
   const int r = enter(wait && queue.empty() && stash_.empty());
   now_ = clock::now();
   reap();
-  for (std::size_t i = hooks_.size(); i-- != 0;) {
-    if (i < hooks_.size()) hooks_[i]->end_of_reap();
+  for (std::size_t i = turn_callbacks_.size(); i-- != 0;) {
+    if (i < turn_callbacks_.size()) turn_callbacks_[i]->end_of_reap();
   }
   if (!closing_) buffers_->retry_parked();
   wheel_.advance(now_);

@@ -33,12 +33,12 @@ class batch_handler {
 
 /// Looks up the SYNs of a batch with one reading of the clock. The source must outlive it.
 template <capture::source Source>
-class syn_lookups final : public batch_handler {
+class lookup_handler final : public batch_handler {
  public:
-  explicit syn_lookups(Source& source) noexcept : source_(&source) {}
+  explicit lookup_handler(Source& source) noexcept : source_(&source) {}
   void on_batch(std::span<accepted_socket> batch) override {
     const std::uint64_t now = capture::now_ns();
-    for (accepted_socket& a : batch) a.syn = source_->take({a.fd, a.peer, a.local}, now);
+    for (accepted_socket& a : batch) a.syn = source_->claim({a.fd, a.peer, a.local}, now);
   }
 
  private:

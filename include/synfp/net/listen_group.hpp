@@ -76,7 +76,7 @@ class listen_group {
   const endpoint& local() const noexcept { return local_; }
   std::size_t size() const noexcept { return fds_.size(); }
   /// Hands socket `i` over to the caller. -1 if it was taken before. Thread-safe for different `i`.
-  int take(std::size_t i) noexcept { return std::exchange(fds_[i], -1); }
+  int release(std::size_t i) noexcept { return std::exchange(fds_[i], -1); }
 
  private:
   listen_group() = default;

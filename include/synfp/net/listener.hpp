@@ -52,7 +52,7 @@ struct listener_counters {
 namespace detail {
 
 /// The kernel's side of a listener: its operation may complete after the handle is gone.
-class listener_state final : public io::detail::turn_hook {
+class listener_state final : public io::detail::turn_callback {
  public:
   listener_state(io::ring& owner, int fd, const endpoint& local, batch_handler* handler,
                  const listener_options& options)
@@ -66,9 +66,9 @@ class listener_state final : public io::detail::turn_hook {
         pause_{&pause_over, this},
         back_off_(&back_off_over, this),
         more_memory_(&look_for_memory, this),
-        stop_hook_(&ring_stops, this) {
-    ring_->add_hook(*this);
-    ring_->on_stop(stop_hook_);
+        stop_callback_(&ring_stops, this) {
+    ring_->add_turn_callback(*this);
+    ring_->on_stop(stop_callback_);
     if (ring_->stopping()) stop();
     arm_if_wanted();
   }
@@ -79,10 +79,10 @@ class listener_state final : public io::detail::turn_hook {
   void abandon() noexcept {
     abandoned_ = true;
     closing_ = true;
-    stop_hook_.unregister();
+    stop_callback_.unregister();
     ring_->disarm(back_off_);
     ring_->disarm(more_memory_);
-    ring_->remove_hook(*this);
+    ring_->remove_turn_callback(*this);
     for (int fd : fresh_) ::close(fd);
     for (std::size_t i = next_ready_; i != ready_.size(); ++i) ::close(ready_[i].fd);
     if (armed_) ring_->cancel(accept_);
@@ -138,7 +138,7 @@ class listener_state final : public io::detail::turn_hook {
   }
 
   void end_of_reap() override {
-    take_fresh();
+    queue_fresh();
     if (armed_ && (closing_ || ready() > options_.high_water)) pause();
     arm_if_wanted();
   }
@@ -297,10 +297,10 @@ class listener_state final : public io::detail::turn_hook {
 
   void finish(int number) {
     closing_ = true;
-    stop_hook_.unregister();
+    stop_callback_.unregister();
     terminal_errno_ = number;
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-    take_fresh();
+    queue_fresh();
     stopped_ = true;
     wake();
   }
@@ -337,7 +337,7 @@ class listener_state final : public io::detail::turn_hook {
     s.wake();
   }
 
-  void take_fresh() {
+  void queue_fresh() {
     if (fresh_.empty()) return;
     spare_if_few_left();
     const std::size_t old = ready_.size();
@@ -402,7 +402,7 @@ class listener_state final : public io::detail::turn_hook {
   io::detail::operation pause_;
   io::timeout back_off_;
   io::timeout more_memory_;
-  io::stop_hook stop_hook_;
+  io::stop_callback stop_callback_;
   std::chrono::nanoseconds back_off_time_ = shortest_back_off;
 
   std::vector<int> fresh_;              // accepted in this turn

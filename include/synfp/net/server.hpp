@@ -86,7 +86,7 @@ class server {
     detail::raise_descriptor_limit();
     server s;
     s.options_ = options;
-    s.lookups_ = std::make_shared<syn_lookups<Source>>(source);
+    s.lookups_ = std::make_shared<lookup_handler<Source>>(source);
     for (const endpoint& address : addresses) {
       auto group = listen_group::open(address, options.threads, source, options.backlog, options.notice);
       if (!group) return std::move(group).error();
@@ -320,7 +320,7 @@ class server {
         ~descriptor() {
           if (number >= 0) ::close(number);
         }
-      } fd{group.take(index)};
+      } fd{group.release(index)};
       auto made = listener::create(**ring, fd.number, lookups_.get(), options);
       if (!made) return std::move(made).error();
       fd.number = -1;

@@ -86,7 +86,7 @@ class stream_state {
   io::timeout& read_timeout() noexcept { return read_timeout_; }
 
   /// Precondition: readable().
-  result<io::buffer> take() {
+  result<io::buffer> pop() {
     if (closed_) return error{errc::canceled, 0};
     if (chunks_ != 0) {
       io::detail::chunk* c = first_chunk_;
@@ -401,7 +401,7 @@ class stream_memory {
     if (memory_ == nullptr) memory_ = io::frame_pool::try_allocate(sizeof(stream_state));
     return reserved();
   }
-  void* take() noexcept { return std::exchange(memory_, nullptr); }
+  void* release() noexcept { return std::exchange(memory_, nullptr); }
 
  private:
   void* memory_ = nullptr;
@@ -464,7 +464,7 @@ class [[nodiscard]] read_awaiter : stream_awaiter {
     leave();
     if (busy_) return error{errc::invalid, 0};
     if (!state_->readable()) return ended();
-    return state_->take();
+    return state_->pop();
   }
 
  private:
@@ -528,11 +528,11 @@ class stream {
       ::close(fd);
       io::detail::throw_bad_alloc();
     }
-    state_ = detail::stream_state::create(memory.take(), owner, fd);
+    state_ = detail::stream_state::create(memory.release(), owner, fd);
   }
   /// The same in `memory`, which is reserved.
   stream(io::ring& owner, int fd, detail::stream_memory& memory) noexcept
-      : state_(detail::stream_state::create(memory.take(), owner, fd)) {}
+      : state_(detail::stream_state::create(memory.release(), owner, fd)) {}
   stream(stream&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   stream& operator=(stream&& other) noexcept {
     if (this != &other) {

@@ -40,7 +40,7 @@ class owned_fd {
 };
 
 /// The files of a pinned probe; the last one only of a listener's.
-inline constexpr const char* pin_names[] = {"table", "about", "counts", "program"};
+inline constexpr const char* pin_names[] = {"table", "meta", "counts", "program"};
 
 /// BPF_OBJ_PIN or BPF_OBJ_GET. -1 and errno if the kernel refuses.
 inline int bpf_path(bpf_cmd command, const std::string& path, int fd = 0) noexcept {
@@ -56,8 +56,9 @@ inline std::string path_in(const owned_fd& directory, const char* name) {
 }
 
 inline bool on_bpffs(const owned_fd& directory) noexcept {
-  struct statfs about {};
-  return ::fstatfs(directory.get(), &about) == 0 && static_cast<std::uint32_t>(about.f_type) == BPF_FS_MAGIC;
+  struct statfs status {};
+  return ::fstatfs(directory.get(), &status) == 0 &&
+         static_cast<std::uint32_t>(status.f_type) == BPF_FS_MAGIC;
 }
 
 inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
@@ -65,7 +66,7 @@ inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
 }
 
 struct opened_pins {
-  owned_fd table, about, counts, program;
+  owned_fd table, meta, counts, program;
 };
 
 inline setup_error no_pins(const std::string& directory, int number) {
@@ -98,7 +99,7 @@ inline setup_result<opened_pins> open_pins(const std::string& directory, bool wi
                          directory + " is not on a bpffs, so no probe is pinned there; see 'mount -t bpf'"};
     opened_pins pins;
     int number = 0;
-    owned_fd* const wanted[] = {&pins.table, &pins.about, &pins.counts, &pins.program};
+    owned_fd* const wanted[] = {&pins.table, &pins.meta, &pins.counts, &pins.program};
     for (std::size_t i = 0; i < (with_program ? 4U : 3U) && number == 0; ++i) {
       *wanted[i] = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pin_names[i]));
       if (wanted[i]->get() < 0) number = errno;

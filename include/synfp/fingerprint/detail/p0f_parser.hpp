@@ -105,14 +105,14 @@ class p0f_parser {
 
   /// Takes the longest prefix of characters that `is`.
   template <class Is>
-  static std::string_view take_while(std::string_view& text, Is is) {
+  static std::string_view read_while(std::string_view& text, Is is) {
     std::size_t n = 0;
     while (n < text.size() && is(text[n])) ++n;
     const std::string_view taken = text.substr(0, n);
     text.remove_prefix(n);
     return taken;
   }
-  static bool take(std::string_view& text, std::string_view what) {
+  static bool skip(std::string_view& text, std::string_view what) {
     if (!text.starts_with(what)) return false;
     text.remove_prefix(what.size());
     return true;
@@ -145,15 +145,15 @@ class p0f_parser {
       if ((c >= 0 && c < ' ' && c != '\t') || c == 0x7f)
         return fail("a control character; is it a text file?");
     }
-    take_while(line, is_blank);
+    read_while(line, is_blank);
     if (line.empty() || line[0] == ';') return true;
     if (line.back() == '\r') return fail("the line ends in CR LF; p0f takes LF only: convert the file");
     if (line[0] == '[') return read_section(line);
-    const std::string_view field = take_while(line, [](char c) { return is_letter(c) || c == '_'; });
-    take_while(line, is_blank);
-    if (field.empty() || !take(line, "="))
+    const std::string_view field = read_while(line, [](char c) { return is_letter(c) || c == '_'; });
+    read_while(line, is_blank);
+    if (field.empty() || !skip(line, "="))
       return fail("neither a [section] nor \"name = value\"; comments begin with ';'");
-    take_while(line, is_blank);
+    read_while(line, is_blank);
     if (field == "classes") return read_classes(line);
     if (field == "label") return read_label(line);
     if (field == "sys") return read_sys(line);
@@ -182,8 +182,8 @@ class p0f_parser {
   bool read_classes(std::string_view value) {
     if (next_ != expects::section) return fail("classes below a section; move the line above the first one");
     while (!value.empty()) {
-      take_while(value, [](char c) { return is_blank(c) || c == ','; });
-      const std::string_view name = take_while(value, is_alnum);
+      read_while(value, [](char c) { return is_blank(c) || c == ','; });
+      const std::string_view name = read_while(value, is_alnum);
       if (name.empty() || !(value.empty() || value[0] == ','))
         return fail("malformed classes; write letters and digits separated by commas");
       if (classes_.size() == 256) return fail("more than 256 classes; p0f.fp has three");
@@ -238,8 +238,8 @@ class p0f_parser {
       return fail(form);
     }
     value.remove_prefix(2);
-    const std::string_view os_class = take_while(value, [](char c) { return is_alnum(c) || c == '!'; });
-    if (os_class.empty() || !take(value, ":")) return fail(form);
+    const std::string_view os_class = read_while(value, [](char c) { return is_alnum(c) || c == '!'; });
+    if (os_class.empty() || !skip(value, ":")) return fail(form);
     if (os_class == "!") {
       label.os_class = os_class;
     } else if (const std::string* known = find_class(os_class)) {
@@ -247,8 +247,8 @@ class p0f_parser {
     } else {
       return unknown_class(os_class);
     }
-    const std::string_view name = take_while(value, is_name);
-    if (name.empty() || !take(value, ":")) return fail(form);
+    const std::string_view name = read_while(value, is_name);
+    if (name.empty() || !skip(value, ":")) return fail(form);
     const std::string* spelling = intern(name);
     if (spelling == nullptr) return false;
     label.name = *spelling;
@@ -263,9 +263,9 @@ class p0f_parser {
   bool read_sys(std::string_view value) {
     if (next_ != expects::sys) return fail("sys without a label of the class !; only tools run on systems");
     while (!value.empty()) {
-      take_while(value, [](char c) { return is_blank(c) || c == ','; });
-      const bool is_class = take(value, "@");
-      const std::string_view name = take_while(value, is_name);
+      read_while(value, [](char c) { return is_blank(c) || c == ','; });
+      const bool is_class = skip(value, "@");
+      const std::string_view name = read_while(value, is_name);
       if (name.empty() || !(value.empty() || value[0] == ','))
         return fail("malformed sys; write names of systems or @classes separated by commas");
       if (is_class && find_class(name) == nullptr) return unknown_class(name);
@@ -279,21 +279,21 @@ class p0f_parser {
     if (section_ != section::http_request || next_ != expects::label)
       return fail("ua_os out of place; it follows [http:request]");
     while (!value.empty()) {
-      const std::string_view name = take_while(value, is_name);
+      const std::string_view name = read_while(value, is_name);
       if (name.empty()) return fail("malformed ua_os; write names, or name=[text], separated by commas");
       if (intern(name) == nullptr) return false;
-      if (!take_bracketed(value)) return false;
-      take(value, ",");
+      if (!skip_bracketed(value)) return false;
+      skip(value, ",");
     }
     return true;
   }
 
   /// "=[text]", if it is there.
-  bool take_bracketed(std::string_view& value) {
-    if (!take(value, "=")) return true;
-    if (!take(value, "[")) return fail("no '[' behind '='; write =[text]");
-    const std::string_view text = take_while(value, [](char c) { return c != ']'; });
-    if (text.empty() || !take(value, "]"))
+  bool skip_bracketed(std::string_view& value) {
+    if (!skip(value, "=")) return true;
+    if (!skip(value, "[")) return fail("no '[' behind '='; write =[text]");
+    const std::string_view text = read_while(value, [](char c) { return c != ']'; });
+    if (text.empty() || !skip(value, "]"))
       return fail("malformed =[text]; the text is empty or ']' is missing");
     return true;
   }
@@ -310,7 +310,7 @@ class p0f_parser {
   }
 
   bool read_mtu(std::string_view value) {
-    const std::string_view digits = take_while(value, is_digit);
+    const std::string_view digits = read_while(value, is_digit);
     const std::uint32_t mtu = number(digits);
     if (digits.empty() || !value.empty() || mtu == 0 || mtu > 65535)
       return fail("malformed MTU; write a number from 1 to 65535");
@@ -326,9 +326,9 @@ class p0f_parser {
     return n;
   }
   /// Digits and what must follow.
-  bool take_number(std::string_view& v, char behind, std::uint32_t most, const char* field,
+  bool read_number(std::string_view& v, char behind, std::uint32_t most, const char* field,
                    std::uint32_t& out) {
-    out = number(take_while(v, is_digit));
+    out = number(read_while(v, is_digit));
     if (v.empty() || v[0] != behind)
       return fail(std::string("malformed ") + field + "; write a number and '" + behind + '\'');
     v.remove_prefix(1);
@@ -340,8 +340,8 @@ class p0f_parser {
     p0f_rule rule;
     p0f_layout layout;
     rule.line = line_;
-    if (!take_version(v, rule) || !take_ttl(v, rule) || !take_lengths(v, rule) || !take_window(v, rule) ||
-        !take_options(v, rule, layout) || !take_quirks(v, rule))
+    if (!read_version(v, rule) || !read_ttl(v, rule) || !read_lengths(v, rule) || !read_window(v, rule) ||
+        !read_options(v, rule, layout) || !read_quirks(v, rule))
       return false;
     if (v != "*" && v != "0" && v != "+")
       return fail("malformed payload class " + quoted(v) + "; write 0, + or * and nothing behind it");
@@ -349,108 +349,108 @@ class p0f_parser {
     return section_ != section::tcp_request || add(rule, layout);
   }
 
-  bool take_version(std::string_view& v, p0f_rule& rule) {
-    if (take(v, "4:")) {
+  bool read_version(std::string_view& v, p0f_rule& rule) {
+    if (skip(v, "4:")) {
       rule.version = 4;
-    } else if (take(v, "6:")) {
+    } else if (skip(v, "6:")) {
       rule.version = 6;
-    } else if (!take(v, "*:")) {
+    } else if (!skip(v, "*:")) {
       return fail("malformed IP version; a signature begins with 4:, 6: or *:");
     }
     return true;
   }
 
-  bool take_ttl(std::string_view& v, p0f_rule& rule) {
+  bool read_ttl(std::string_view& v, p0f_rule& rule) {
     static constexpr const char* form =
         "malformed TTL; write 64, 54+10 or 64- (random), from 1 to 255, and ':'";
-    std::uint32_t ttl = number(take_while(v, is_digit));
+    std::uint32_t ttl = number(read_while(v, is_digit));
     if (ttl < 1 || ttl > 255) return fail(form);
-    if (take(v, "+")) {
-      const std::uint32_t more = number(take_while(v, is_digit));
+    if (skip(v, "+")) {
+      const std::uint32_t more = number(read_while(v, is_digit));
       if (more > 255 - ttl) return fail(form);
       ttl += more;
-    } else if (take(v, "-")) {
+    } else if (skip(v, "-")) {
       rule.random_ttl = true;
     }
-    if (!take(v, ":")) return fail(form);
+    if (!skip(v, ":")) return fail(form);
     rule.ttl = static_cast<std::uint8_t>(ttl);
     // p0f loses the character behind "N-:": it reads 0 IP options out of "0" and out of "4".
     if (rule.random_ttl && !v.empty()) v.remove_prefix(1);
     return true;
   }
 
-  bool take_lengths(std::string_view& v, p0f_rule& rule) {
+  bool read_lengths(std::string_view& v, p0f_rule& rule) {
     std::uint32_t n = 0;
-    if (!take_number(v, ':', 255, "length of IP options", n)) return false;
+    if (!read_number(v, ':', 255, "length of IP options", n)) return false;
     rule.ip_option_length = static_cast<std::uint8_t>(n);
-    if (take(v, "*:")) return true;
-    if (!take_number(v, ':', 65535, "MSS", n)) return false;
+    if (skip(v, "*:")) return true;
+    if (!read_number(v, ':', 65535, "MSS", n)) return false;
     rule.mss = static_cast<std::int32_t>(n);
     return true;
   }
 
-  bool take_window(std::string_view& v, p0f_rule& rule) {
+  bool read_window(std::string_view& v, p0f_rule& rule) {
     using window_rule = p0f_rule::window_rule;
     std::uint32_t n = 0;
-    if (take(v, "*,")) {
+    if (skip(v, "*,")) {
       rule.window_is = window_rule::any;
-    } else if (take(v, "%")) {
+    } else if (skip(v, "%")) {
       rule.window_is = window_rule::modulo;
-      if (!take_number(v, ',', 65535, "window behind '%'", n)) return false;
+      if (!read_number(v, ',', 65535, "window behind '%'", n)) return false;
       if (n < 2) return fail("window behind '%' below 2; every window is a multiple of 1");
     } else if (v.starts_with("mss*") || v.starts_with("mtu*")) {
       rule.window_is = v[1] == 's' ? window_rule::mss : window_rule::mtu;
       v.remove_prefix(4);
-      if (!take_number(v, ',', 1000, "multiplier of the window", n)) return false;
+      if (!read_number(v, ',', 1000, "multiplier of the window", n)) return false;
       if (n < 1) return fail("multiplier of the window below 1");
     } else {
       rule.window_is = window_rule::literal;
-      if (!take_number(v, ',', 65535, "window", n)) return false;
+      if (!read_number(v, ',', 65535, "window", n)) return false;
     }
     rule.window = static_cast<std::uint16_t>(n);
-    if (take(v, "*:")) return true;
-    if (!take_number(v, ':', 255, "window scale", n)) return false;
+    if (skip(v, "*:")) return true;
+    if (!read_number(v, ':', 255, "window scale", n)) return false;
     rule.scale = static_cast<std::int16_t>(n);
     return true;
   }
 
-  bool take_options(std::string_view& v, p0f_rule& rule, p0f_layout& layout) {
+  bool read_options(std::string_view& v, p0f_rule& rule, p0f_layout& layout) {
     static constexpr std::pair<std::string_view, std::uint8_t> names[] = {{"nop", 1}, {"mss", 2},  {"ws", 3},
                                                                           {"sok", 4}, {"sack", 5}, {"ts", 8}};
     while (!v.starts_with(':')) {
       if (layout.kinds == p0f_signature::max_options) return fail("more than 24 TCP options");
       std::uint32_t kind = 0;
-      if (take(v, "eol")) {
+      if (skip(v, "eol")) {
         std::uint32_t padding = 0;
-        if (!take(v, "+")) return fail("malformed eol; write eol+ and the number of bytes behind it");
-        if (!take_number(v, ':', 255, "padding of eol, the last option,", padding)) return false;
+        if (!skip(v, "+")) return fail("malformed eol; write eol+ and the number of bytes behind it");
+        if (!read_number(v, ':', 255, "padding of eol, the last option,", padding)) return false;
         rule.eol_padding = static_cast<std::uint8_t>(padding);
         ++layout.kinds;
         return true;
       }
-      if (take(v, "?")) {
-        kind = number(take_while(v, is_digit));
+      if (skip(v, "?")) {
+        kind = number(read_while(v, is_digit));
         if (kind > 255) return fail("kind of a TCP option above 255");
       } else {
         const auto known = std::find_if(std::begin(names), std::end(names),
-                                        [&v](const auto& name) { return take(v, name.first); });
+                                        [&v](const auto& name) { return skip(v, name.first); });
         if (known == std::end(names))
           return fail("unknown TCP option; p0f knows eol+N, nop, mss, ws, sok, sack, ts and ?N");
         kind = known->second;
       }
       layout.kind[layout.kinds++] = static_cast<std::uint8_t>(kind);
-      if (!v.starts_with(':') && !take(v, ",")) return fail("malformed TCP options; separate them by commas");
+      if (!v.starts_with(':') && !skip(v, ",")) return fail("malformed TCP options; separate them by commas");
     }
     v.remove_prefix(1);
     return true;
   }
 
-  bool take_quirks(std::string_view& v, p0f_rule& rule) {
+  bool read_quirks(std::string_view& v, p0f_rule& rule) {
     constexpr std::uint32_t v4_only =
         p0f_signature::df | p0f_signature::id_nz | p0f_signature::id_z | p0f_signature::ip_nz;
     while (!v.starts_with(':')) {
       std::size_t i = 0;
-      while (i < p0f_quirk_names.size() && !take(v, p0f_quirk_names[i])) ++i;
+      while (i < p0f_quirk_names.size() && !skip(v, p0f_quirk_names[i])) ++i;
       if (i == p0f_quirk_names.size())
         return fail(
             "unknown quirk, or a field is missing; p0f knows df, id+, id-, ecn, 0+, flow, seq-, ack+, "
@@ -461,7 +461,7 @@ class p0f_parser {
       if (rule.version == 4 && quirk == p0f_signature::flow)
         return fail("flow in a signature for IPv4, which has no such field");
       rule.quirks |= quirk;
-      if (!v.starts_with(':') && !take(v, ",")) return fail("malformed quirks; separate them by commas");
+      if (!v.starts_with(':') && !skip(v, ",")) return fail("malformed quirks; separate them by commas");
     }
     v.remove_prefix(1);
     return true;
@@ -490,16 +490,16 @@ class p0f_parser {
     if (v.size() < 2 || v[1] != ':' || (v[0] != '0' && v[0] != '1' && v[0] != '*'))
       return fail("malformed HTTP version; a signature begins with 0:, 1: or *:");
     v.remove_prefix(2);
-    if (!take_headers(v, true) || !take_headers(v, false)) return false;
+    if (!read_headers(v, true) || !read_headers(v, false)) return false;
     return v.find(':') == npos || fail("malformed HTTP signature; a ':' in the name of the software");
   }
-  bool take_headers(std::string_view& v, bool with_values) {
+  bool read_headers(std::string_view& v, bool with_values) {
     for (std::size_t n = 0; !v.starts_with(':'); ++n) {
       if (n == max_http_headers) return fail("more than 32 HTTP headers");
-      if (with_values) take(v, "?");
-      if (take_while(v, is_header).empty()) return fail("malformed name of an HTTP header");
-      if (with_values && !take_bracketed(v)) return false;
-      if (!v.starts_with(':') && !take(v, ","))
+      if (with_values) skip(v, "?");
+      if (read_while(v, is_header).empty()) return fail("malformed name of an HTTP header");
+      if (with_values && !skip_bracketed(v)) return false;
+      if (!v.starts_with(':') && !skip(v, ","))
         return fail("malformed HTTP headers; separate them by commas");
     }
     v.remove_prefix(1);
