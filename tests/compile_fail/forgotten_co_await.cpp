@@ -16,8 +16,10 @@
 #include <utility>
 
 #include <synfp/http/routes.hpp>
-#include <synfp/io/operations.hpp>
+#include <synfp/io/poll_fd.hpp>
 #include <synfp/io/timer.hpp>
+#include <synfp/net/connect.hpp>
+#include <synfp/net/lingering_close.hpp>
 #include <synfp/net/listener.hpp>
 #include <synfp/net/stream.hpp>
 

@@ -26,7 +26,7 @@
 
 #include <synfp/capture/fixed.hpp>
 #include <synfp/http/serve.hpp>
-#include <synfp/io/operations.hpp>
+#include <synfp/io/poll_fd.hpp>
 #include <synfp/net/server.hpp>
 
 #include "../net_fixture.hpp"
@@ -501,9 +501,7 @@ TEST_F(OutOfMemory, ABodyIsNotKeptForTheNextRequest) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   const test::descriptor client(ends[0]);
-  net::accepted_socket socket;
-  socket.fd = ends[1];
-  io::spawn(http::serve(net::accepted(*ring, std::move(socket)), routes));
+  io::spawn(http::serve(net::stream(*ring, ends[1]), {}, routes));
   char part[65536];
   const auto exchange = [&](const std::string& request, std::size_t answer) {
     std::size_t sent = 0;

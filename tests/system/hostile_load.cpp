@@ -205,8 +205,9 @@ class hostile_load : public testing::TestWithParam<load> {
     }
     EXPECT_GT(missed["conflict"], 0) << "no port came back within the window: nothing was tried";
     EXPECT_GT(counted[synfp::SYNFP_COUNT_CONFLICT], 0U);
-    EXPECT_GT(counted[synfp::SYNFP_COUNT_REPLACED], 0U) << "no port came back after the window";
-    if (what.strangers != 0) {
+    if (what.strangers == 0) {  // else the earlier record may have been evicted meanwhile
+      EXPECT_GT(counted[synfp::SYNFP_COUNT_REPLACED], 0U) << "no port came back after the window";
+    } else {
       EXPECT_GT(sent, 1000U);
       EXPECT_GT(counted[synfp::SYNFP_COUNT_HELD], 0U) << "the table was never full";
     }

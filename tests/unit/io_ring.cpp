@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include <synfp/io/operations.hpp>
+#include <synfp/io/poll_fd.hpp>
 #include <synfp/io/timer.hpp>
 
 #include "../net_fixture.hpp"

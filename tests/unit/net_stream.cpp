@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <synfp/net/connect.hpp>
+#include <synfp/net/lingering_close.hpp>
 #include <synfp/net/stream.hpp>
 
 #include <fcntl.h>
@@ -310,7 +312,9 @@ TEST(Stream, BackpressureBoundsUnreadChunks) {
   test::run_to_end(*r);
   client.join();
   EXPECT_TRUE(got == text);
-  EXPECT_LT(most, 500u);
+  // What the kernel had begun to receive when it was asked to stop comes too, on a slow machine all that the
+  // group for multishot receives holds. Not more, and nothing of the other group.
+  EXPECT_LE(most, 768u);
   EXPECT_GT(r->counters().paused, 0u);
 }
 

@@ -7,12 +7,15 @@
 #include <string_view>
 #include <utility>
 
-#include <synfp/http/grammar.hpp>
-#include <synfp/http/text_type.hpp>
+#include <synfp/http/detail/grammar.hpp>
+#include <synfp/io/frame_pool.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace http {
+
+/// The string type of everything that http/ builds per request; its memory comes from the thread's pool.
+using text_type = io::pool_string;
 
 /// The reason phrase of a final status code (RFC 9110 15, 6585); empty for a code without one.
 constexpr std::string_view reason_phrase(int status) noexcept {

@@ -17,12 +17,13 @@
 #include <utility>
 #include <vector>
 
-#include <synfp/io/buffer.hpp>
+#include <synfp/io/detail/buffer_pool.hpp>
 #include <synfp/io/detail/list.hpp>
 #include <synfp/io/detail/refusal.hpp>
 #include <synfp/io/detail/run_queue.hpp>
 #include <synfp/io/detail/timer_wheel.hpp>
 #include <synfp/io/frame_pool.hpp>
+#include <synfp/io/operation.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -72,29 +73,7 @@ struct ring_counters {
 
 namespace detail {
 
-/// What a completion's user_data points to. It must live until the completion without F_MORE, so it is part
-/// of a pooled object that counts its operations, never of a coroutine frame.
-///
-/// An address can be used again at once: a cancellation that names it was queued before the old operation's
-/// last completion was read, and submissions are in order, so it can never hit the new one.
-struct operation {
-  using handler = void (*)(void* owner, int result, unsigned flags);
-  handler complete;
-  void* owner;
-};
-
 inline constinit thread_local bool thread_has_ring = false;
-
-constexpr bool is_last(unsigned flags) noexcept { return (flags & IORING_CQE_F_MORE) == 0; }
-
-/// Called every turn after all completions have been read, before anything resumes.
-class turn_callback {
- public:
-  virtual void end_of_reap() = 0;
-
- protected:
-  ~turn_callback() = default;
-};
 
 /// The output that the kernel sends for one connection. `shed` ends it.
 class sending_output : public list_link {
@@ -107,6 +86,16 @@ class sending_output : public list_link {
 };
 
 }  // namespace detail
+
+/// Called every turn after all completions have been read, before any coroutine resumes. See
+/// ring::add_turn_callback().
+class turn_callback {
+ public:
+  virtual void end_of_reap() = 0;
+
+ protected:
+  ~turn_callback() = default;
+};
 
 /// Called once when the ring begins to stop. Owners register with ring::on_stop; destroying it unregisters.
 class stop_callback : private detail::list_link {
@@ -160,7 +149,7 @@ class ring {
     enqueue(std::unique_ptr<posted>(new posted_function<F>(std::move(work))));
   }
 
-  /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop hooks run.
+  /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop callbacks run.
   /// run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
   void stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero());
   /// stop() from any thread, which must know that the ring still exists; it happens in run() or poll(). Needs
@@ -190,22 +179,23 @@ class ring {
     return start + (delay < longest ? delay : longest);
   }
 
-  /// `hook` runs once when the ring begins to stop; not at all if it already does.
-  void on_stop(stop_callback& hook) noexcept {
-    hook.unlink();
-    stop_callbacks_.push_back(hook);
+  /// `callback` runs once when the ring begins to stop; not at all if it already does.
+  void on_stop(stop_callback& callback) noexcept {
+    callback.unlink();
+    stop_callbacks_.push_back(callback);
   }
 
   /// Cancels what waits on `fd` in this ring: their awaiters get errc::canceled. Takes effect before this
   /// returns, so `fd` may be closed then.
   void cancel_fd(int fd);
 
-  // ---- for the operations in io/ and net/ ----
+  // ---- for operations of one's own; submit() is easier where it is enough ----
 
-  /// Queues an SQE that `prepare` fills in. False if the ring is shutting down or cannot take it: `op` is
-  /// then not in flight and will not complete.
+  /// Queues an SQE that `prepare(io_uring_sqe*)` fills in, its user_data excepted; it is submitted with the
+  /// turn's others. False if the ring is shutting down or cannot take it: `op` is then not in flight and will
+  /// not complete.
   template <class F>
-  bool start(detail::operation& op, F prepare) {
+  bool start(operation& op, F prepare) {
     if (closing_) return false;
     ::io_uring_sqe* sqe = next_sqe();
     if (sqe == nullptr) return false;
@@ -214,8 +204,12 @@ class ring {
     ++in_flight_;
     return true;
   }
-  /// Asks for the end of `op`. Its last completion still comes, with whatever result.
-  void cancel(detail::operation& op) noexcept {
+  /// Asks for the end of `op`, which is in flight. Its last completion still comes, with whatever result; the
+  /// kernel may not find an operation that is between two states.
+  ///
+  /// The address of an operation may be used again at once: submissions are in order, so a cancellation that
+  /// names it cannot meet what is started later.
+  void cancel(operation& op) noexcept {
     ::io_uring_sqe* sqe = next_sqe();
     if (sqe == nullptr) return;
     io_uring_prep_cancel64(sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
@@ -225,31 +219,24 @@ class ring {
   /// Hands over what is queued. An SQE names a descriptor by number: before that number may be closed and
   /// used again by someone who does not wait for the last completion, the kernel must have looked it up.
   void submit_all() noexcept;
-  detail::buffer_pool& buffers() noexcept { return *buffers_; }
-  const io::limits& limits() const noexcept { return limits_; }
-  ring_counters& count() noexcept { return counters_; }
+  /// The ring refuses operations: it is at the end of run() or being destroyed.
+  bool closing() const noexcept { return closing_; }
 
-  /// Counts `bytes` for `output` until output_ends(). Makes room by taking from those that began first. False
-  /// if it alone is more than the limit.
-  bool output_begins(detail::sending_output& output, std::size_t bytes) noexcept;
-  void output_ends(detail::sending_output& output) noexcept {
-    if (!output.linked()) return;
-    output.unlink();
-    output_bytes_ -= output.bytes;
-  }
-  void add_turn_callback(detail::turn_callback& hook) { turn_callbacks_.push_back(&hook); }
-  void remove_turn_callback(detail::turn_callback& hook) noexcept {
+  /// `callback` must outlive the ring or be removed; on the ring's thread.
+  void add_turn_callback(turn_callback& callback) { turn_callbacks_.push_back(&callback); }
+  void remove_turn_callback(turn_callback& callback) noexcept {
     for (auto i = turn_callbacks_.begin(); i != turn_callbacks_.end(); ++i) {
-      if (*i == &hook) {
+      if (*i == &callback) {
         turn_callbacks_.erase(i);
         return;
       }
     }
   }
-  /// The ring refuses operations: it is at the end of run() or being destroyed.
-  bool closing() const noexcept { return closing_; }
 
  private:
+  friend class receiver;
+  friend class sender;
+
   static constexpr std::size_t resumptions_per_turn = 256;
   // Who comes back within this time finds the memory still here.
   static constexpr std::chrono::nanoseconds trim_after = std::chrono::seconds(1);
@@ -294,6 +281,15 @@ class ring {
   bool finished() const noexcept;
   int close_down() noexcept;
 
+  // Counts `bytes` for `output` until output_ends(). Makes room by taking from those that began first. False
+  // if it alone is more than the limit.
+  bool output_begins(detail::sending_output& output, std::size_t bytes) noexcept;
+  void output_ends(detail::sending_output& output) noexcept {
+    if (!output.linked()) return;
+    output.unlink();
+    output_bytes_ -= output.bytes;
+  }
+
   ::io_uring ring_{};
   bool initialised_ = false;
   bool complete_ = false;
@@ -310,11 +306,11 @@ class ring {
   detail::timer_wheel wheel_;
   timeout trim_;
   detail::list stop_callbacks_;
-  std::vector<detail::turn_callback*> turn_callbacks_;
+  std::vector<turn_callback*> turn_callbacks_;
   std::vector<completion> stash_;  // never grows
   std::size_t next_stashed_ = 0;
 
-  detail::operation wake_;
+  operation wake_;
   int wake_fd_ = -1;
   int event_fd_ = -1;
   std::uint64_t wake_value_ = 0;  // the kernel writes here while wake_ is in flight
@@ -421,7 +417,7 @@ inline void ring::post_stop(std::chrono::nanoseconds grace) noexcept {
 
 inline void ring::woken(void* self, int, unsigned flags) {
   ring& r = *static_cast<ring*>(self);
-  if (detail::is_last(flags)) r.wake_armed_ = false;
+  if (is_last(flags)) r.wake_armed_ = false;
   if (!r.closing_) r.arm_wake();
 }
 
@@ -462,11 +458,11 @@ inline void ring::stop(std::chrono::nanoseconds grace) {
   if (deadline < deadline_) deadline_ = deadline;
   if (stopping_) return;
   stopping_ = true;
-  detail::list hooks;
-  hooks.take(stop_callbacks_);
-  while (detail::list_link* l = hooks.pop_front()) {
-    auto& hook = *static_cast<stop_callback*>(l);
-    hook.function_(hook.context_);
+  detail::list callbacks;
+  callbacks.splice(stop_callbacks_);
+  while (detail::list_link* l = callbacks.pop_front()) {
+    auto& one = *static_cast<stop_callback*>(l);
+    one.function_(one.context_);
   }
 }
 
@@ -553,9 +549,9 @@ inline int ring::enter(bool wait) noexcept {
 
 inline void ring::dispatch(const completion& c) {
   if (c.user_data == LIBURING_UDATA_TIMEOUT) return;
-  if (detail::is_last(c.flags)) --in_flight_;
+  if (is_last(c.flags)) --in_flight_;
   if (c.user_data == 0) return;
-  auto& op = *reinterpret_cast<detail::operation*>(static_cast<std::uintptr_t>(c.user_data));
+  auto& op = *reinterpret_cast<operation*>(static_cast<std::uintptr_t>(c.user_data));
   op.complete(op.owner, c.result, c.flags);
 }
 

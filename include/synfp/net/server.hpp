@@ -23,7 +23,7 @@
 #include <synfp/endpoint.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
-#include <synfp/net/accept.hpp>
+#include <synfp/net/batch.hpp>
 #include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/listen_group.hpp>
 #include <synfp/net/listener.hpp>

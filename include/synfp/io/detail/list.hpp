@@ -70,7 +70,7 @@ class list {
     return link;
   }
   /// Moves everything from `other` to the end of this one.
-  void take(list& other) noexcept {
+  void splice(list& other) noexcept {
     while (list_link* link = other.pop_front()) push_back(*link);
   }
 

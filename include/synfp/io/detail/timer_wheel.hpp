@@ -143,7 +143,7 @@ class timer_wheel {
   void visit(wheel& w, std::size_t i) {
     w.used[i / 64] &= ~(std::uint64_t{1} << (i % 64));
     list due;  // callbacks may take entries out of it, or put new ones into the slot
-    due.take(w.slot[i]);
+    due.splice(w.slot[i]);
     while (list_link* l = due.pop_front()) {
       timeout& entry = *static_cast<timeout*>(l);
       if (entry.deadline_ == never) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What connections have received and not used up yet, and how much the bodies among it may hold together.
+// What a connection has received and not used up yet.
 #pragma once
 
 #include <cstddef>
@@ -7,43 +7,33 @@
 #include <span>
 #include <utility>
 
+#include <synfp/http/bodies.hpp>
 #include <synfp/io/buffer.hpp>
 #include <synfp/io/detail/list.hpp>
 #include <synfp/io/frame_pool.hpp>
-#include <synfp/net/stream.hpp>
+#include <synfp/net/transport.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
-namespace http {
-
-/// The bodies of requests on this thread, which is one ring.
-struct body_memory {
-  std::size_t held = 0;  ///< bytes of those that are being received or answered
-  std::uint64_t dropped =
-      0;  ///< unfinished ones that limits::ring_bodies had no room for, since the thread began
-};
-
-namespace detail {
+namespace http::detail {
 
 /// What a connection may keep allocated between requests.
 inline constexpr std::size_t most_kept_input = 16 * 1024;
 
-inline constinit thread_local body_memory bodies{};
 inline constinit thread_local io::detail::list unfinished_bodies{};  // oldest first
 
 /// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
 /// requests fit into it, and are copied together when one does not.
 class input : io::detail::list_link {
  public:
-  explicit input(net::stream& from) noexcept : stream_(&from) {}
+  /// `from` is cancelled when the bytes are dropped, and must outlive this.
+  template <net::transport T>
+  explicit input(T& from) noexcept : cancel_([](void* t) { static_cast<T*>(t)->cancel(); }), from_(&from) {}
   ~input() { release(); }
 
   /// From the beginning of the current request on.
   std::span<char> bytes() noexcept {
-    if (!chunk_.empty()) {
-      // The parser decodes in place. The memory is the ring's, writable, and ours while the lease lasts.
-      return {const_cast<char*>(chunk_.data()) + begin_, chunk_.size() - begin_};
-    }
+    if (!chunk_.empty()) return {chunk_.data() + begin_, chunk_.size() - begin_};
     return {kept_.data() + begin_, kept_.size() - begin_};
   }
   bool empty() const noexcept { return (chunk_.empty() ? kept_.size() : chunk_.size()) == begin_; }
@@ -118,10 +108,11 @@ class input : io::detail::list_link {
     dropped_ = true;
     begin_ = 0;
     io::pool_string().swap(kept_);
-    stream_->cancel();
+    cancel_(from_);
   }
 
-  net::stream* stream_;
+  void (*cancel_)(void*);
+  void* from_;
   io::buffer chunk_;       // either this holds the bytes
   io::pool_string kept_;   // or this
   std::size_t begin_ = 0;  // of the current request
@@ -129,9 +120,5 @@ class input : io::detail::list_link {
   bool dropped_ = false;
 };
 
-}  // namespace detail
-
-inline body_memory bodies() noexcept { return detail::bodies; }
-
-}  // namespace http
+}  // namespace http::detail
 SYNFP_END_NAMESPACE

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: MIT
-// What accept() returns, and what looks at a batch of connections before it does.
+// What looks at new connections, a batch at a time, before accept() gives them out.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <utility>
 
 #include <synfp/capture/source.hpp>
-#include <synfp/endpoint.hpp>
-#include <synfp/net/stream.hpp>
-#include <synfp/syn_record.hpp>
+#include <synfp/net/connection_facts.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace net {
 
 /// A connection on its way from the kernel to accept(). The listener owns `fd`.
-struct accepted_socket {
+struct accepted_socket : connection_facts {
   int fd = -1;
-  endpoint peer;
-  endpoint local;
-  syn_lookup syn{};
 };
 
 /// Sees every turn's new connections once, all together, before any coroutine resumes. On the ring's thread.
@@ -31,7 +25,7 @@ class batch_handler {
   ~batch_handler() = default;
 };
 
-/// Looks up the SYNs of a batch with one reading of the clock. The source must outlive it.
+/// Claims the SYNs of a batch with one reading of the clock. The source must outlive it.
 template <capture::source Source>
 class lookup_handler final : public batch_handler {
  public:
@@ -43,22 +37,6 @@ class lookup_handler final : public batch_handler {
 
  private:
   Source* source_;
-};
-
-/// What `co_await listener.accept()` gives.
-struct accepted {
-  accepted(io::ring& owner, accepted_socket&& from)
-      : connection(owner, std::exchange(from.fd, -1)), peer(from.peer), local(from.local), syn(from.syn) {}
-  accepted(io::ring& owner, accepted_socket&& from, detail::stream_memory& memory) noexcept
-      : connection(owner, std::exchange(from.fd, -1), memory),
-        peer(from.peer),
-        local(from.local),
-        syn(from.syn) {}
-
-  stream connection;
-  endpoint peer;
-  endpoint local;
-  syn_lookup syn;  ///< the SYN that opened it, or why there is none
 };
 
 }  // namespace net

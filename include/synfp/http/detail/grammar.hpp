@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>  // memcpy
 #include <string_view>
 
 #include <synfp/version.hpp>
@@ -194,6 +195,27 @@ constexpr bool valid_chunk_extensions(std::string_view text) noexcept {
     ++i;
   }
   return true;
+}
+
+/// The first byte that no field value has, or null. Eight at a time, as values are most of a request.
+inline const char* find_control(std::string_view value) noexcept {
+  constexpr std::uint64_t each = 0x0101010101010101;
+  const char* p = value.data();
+  std::size_t n = value.size();
+  for (; n >= 8; p += 8, n -= 8) {
+    std::uint64_t v;
+    std::memcpy(&v, p, 8);
+    const std::uint64_t del = v ^ (each * 0x7f);
+    const std::uint64_t suspect = ((v - each * 0x20) & ~v) | ((del - each) & ~del);
+    if ((suspect & (each * 0x80)) == 0) continue;
+    for (std::size_t i = 0; i < 8; ++i) {  // a tab, or really a bad one
+      if (!is(p[i], value_char)) return p + i;
+    }
+  }
+  for (; n != 0; ++p, --n) {
+    if (!is(*p, value_char)) return p;
+  }
+  return nullptr;
 }
 
 }  // namespace http::detail

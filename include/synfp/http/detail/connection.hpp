@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// The requests of one connection, one after the other.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <ctime>
+#include <exception>
+#include <string_view>
+#include <utility>
+
+#include <synfp/http/date.hpp>
+#include <synfp/http/detail/input.hpp>
+#include <synfp/http/parser.hpp>
+#include <synfp/http/request.hpp>
+#include <synfp/http/response.hpp>
+#include <synfp/http/routes.hpp>
+#include <synfp/http/serve_options.hpp>
+#include <synfp/io/ring.hpp>
+#include <synfp/io/task.hpp>
+#include <synfp/net/connection_facts.hpp>
+#include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/transport.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace http::detail {
+
+/// Pipelined requests that a connection has answered in a row before the others have their turn: 10 to 20 us.
+inline constexpr unsigned most_in_a_row = 16;
+
+inline std::string_view date_now() noexcept {
+  static thread_local date_cache cache;
+  return cache.at(std::time(nullptr));
+}
+
+/// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
+/// run short. Destroyed with the coroutine that owns it.
+template <net::transport T>
+class idle_watch {
+ public:
+  explicit idle_watch(T& s) noexcept
+      : spare(&idle_watch::end, this), stream_(&s), stop_callback_(&idle_watch::stop, this) {
+    s.ring().on_stop(stop_callback_);
+  }
+  idle_watch(const idle_watch&) = delete;
+  idle_watch& operator=(const idle_watch&) = delete;
+
+  bool idle = false;
+  net::detail::spare_connection spare;
+
+ private:
+  static void end(void* self) { static_cast<idle_watch*>(self)->stream_->cancel(); }
+  static void stop(void* self) {
+    auto& w = *static_cast<idle_watch*>(self);
+    if (w.idle) w.stream_->cancel();
+  }
+  T* stream_;
+  io::stop_callback stop_callback_;
+};
+
+/// Serves until the connection is to be closed. True: with lingering, since the client may still be sending.
+template <net::transport T, class... Routes>
+io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const routes<Routes...>& all,
+                              const serve_options& options) {
+  enum class waiting { idle, head, body };
+  io::ring& ring = s.ring();
+  idle_watch<T> watch(s);
+  request_parser parser(options.limits);
+  const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
+  input in(s);
+  waiting stage = waiting::idle;
+  io::ring::clock::time_point deadline{};  // of the stage, unless idle
+  bool routed = false;                     // of this request: it is known what answers it,
+  bool ignores_body = false;               // and that this does not depend on the body it has,
+  bool continued = false;                  // and "100 Continue" was sent
+  bool served = false;
+  unsigned in_a_row = 0;
+
+  while (true) {
+    parse_status parsed = parse_status::incomplete;
+    if (!in.empty()) {
+      if (!routed) {
+        parsed = parser.parse_head(in.bytes());
+        routed = parser.head_complete();
+        ignores_body = routed && parser.has_body() && !all.takes_body(parser.method(), parser.path());
+      }
+      if (routed && !ignores_body) parsed = parser.parse(in.bytes());
+    }
+
+    if (parsed == parse_status::complete || ignores_body) {
+      in.finished();
+      watch.spare.leave();
+      bool asked_to_close = false;
+      bool keep_alive = false;
+      bool whole = true;
+      {  // nothing of the response but its text is there while that waits to be sent
+        const request q(parser, facts.peer, facts.local, facts.syn);
+        response r(500);
+        bool failed = true;
+#if defined(__cpp_exceptions)
+        try {
+#endif
+          auto answer = all.find(q);
+          if (answer.immediate()) {
+            r = std::move(answer.ready());
+          } else {
+            io::task<response> work = answer.pending();
+            if (!s.out().empty()) {  // earlier responses do not wait for this one
+              const auto flushed = co_await s.flush(options.write_timeout);
+              if (!flushed) co_return false;
+            }
+            r = co_await std::move(work);
+          }
+          failed = false;
+#if defined(__cpp_exceptions)
+        } catch (...) {
+          if (options.on_error) options.on_error(std::current_exception(), q);
+          r = status(500);
+        }
+#endif
+        // An ignored body is passed over if it is here. Else the connection ends: nobody waits for it.
+        whole = !ignores_body || parser.parse(in.bytes()) == parse_status::complete;
+        asked_to_close = !q.keep_alive();
+        keep_alive = !failed && whole && !asked_to_close && !ring.stopping();
+        const response_framing framing{
+            .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
+        write_response(s.out(), r, framing, date_now());
+      }
+      in.consume(parser.consumed());
+      parser.reset();
+      stage = waiting::idle;
+      routed = ignores_body = continued = false;
+      served = true;
+      if (!keep_alive || s.out().size() >= options.limits.output) {
+        const auto flushed = co_await s.flush(options.write_timeout);
+        if (!flushed) co_return false;
+      }
+      if (!keep_alive) co_return !asked_to_close || !whole || !in.empty();
+      in_a_row = in.empty() ? 0 : in_a_row + 1;
+      if (in_a_row == most_in_a_row) {
+        in_a_row = 0;
+        co_await io::yield();
+      }
+      continue;
+    }
+
+    int code = status_of(parser.refused_for());
+    if (parsed == parse_status::incomplete && routed && !in.hold(most_bodies)) {
+      code = 503;
+    } else if (parsed == parse_status::incomplete) {
+      if (parser.expects_continue() && !continued) {
+        continued = true;
+        s.out().append(continue_line);
+      }
+      if (!s.out().empty()) {
+        const auto flushed = co_await s.flush(options.write_timeout);
+        if (!flushed) co_return false;
+      }
+      std::chrono::nanoseconds left = options.idle_timeout;
+      watch.idle = !parser.started();
+      if (watch.idle) {
+        if (!watch.spare.entered()) watch.spare.enter();
+        if (ring.stopping()) {  // who has not asked anything yet gets a short time to do so
+          if (served) co_return true;
+          if (left > options.linger_timeout) left = options.linger_timeout;
+        }
+      } else {
+        const waiting now = parser.head_complete() ? waiting::body : waiting::head;
+        if (stage != now) {
+          stage = now;
+          watch.spare.leave();
+          if (now == waiting::head) watch.spare.enter();  // and stays in its place while bytes trickle in
+          deadline = io::ring::after(ring.now(),
+                                     now == waiting::body ? options.body_timeout : options.header_timeout);
+        }
+        left = deadline - ring.now();
+      }
+      bool expired = left <= left.zero();
+      if (!expired) {
+        if (!in.empty()) in.keep();
+        auto chunk = co_await s.read(left);
+        watch.idle = false;
+        if (in.dropped()) continue;
+        if (chunk) {
+          in.add(*std::move(chunk));
+          continue;
+        }
+        expired = chunk.error().code == errc::timed_out;
+      }
+      if (!expired || !parser.started()) co_return false;
+      code = 408;
+    }
+
+    // Where the next request would begin is not known any more.
+    response r = status(code);
+    if (code == 503) {
+      (void)r.add_header("Retry-After", "1");  // a valid field
+    } else if (parsed == parse_status::refused) {
+      text_type reason(to_string(parser.refused_for()));
+      reason.push_back('\n');
+      r.set_body(std::move(reason));
+    }
+    const response_framing framing{.head = parser.method() == method::head, .keep_alive = false};
+    write_response(s.out(), r, framing, date_now());
+    const auto flushed = co_await s.flush(options.write_timeout);
+    co_return static_cast<bool>(flushed);
+  }
+}
+
+}  // namespace http::detail
+SYNFP_END_NAMESPACE

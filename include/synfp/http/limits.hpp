@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// How much of a server a client can occupy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace http {
+
+/// What a connection may make the server hold, in bytes unless said otherwise: how much of a request the
+/// parser accepts, and how much output may pile up. total() bounds what one request can occupy in the
+/// caller's buffer, whatever the client sends. What all connections of a ring may, see io::limits.
+struct limits {
+  /// The array of fields is part of the parser: 1.6 KiB at 100, what Apache and Node allow (100, 2000).
+  static constexpr std::size_t max_headers = 100;
+
+  std::uint32_t request_line = 8 * 1024;  ///< with its CRLF; RFC 9112 3 recommends 8000 at least. Beyond: 414
+  std::uint32_t headers =
+      max_headers;  ///< count of header and trailer fields, at most max_headers. Beyond: 431
+  std::uint32_t header_block =
+      16 * 1024;                     ///< header and trailer lines with the empty ones; as Node. Beyond: 431
+  std::uint32_t body = 1024 * 1024;  ///< decoded; it is held in memory, hence as nginx's default. Beyond: 413
+  /// All chunk extensions of a request together. Nobody uses them but attackers. Beyond: 413
+  std::uint32_t chunk_extensions = 1024;
+  /// All chunk-size lines and the CRLFs after chunks: 1 MiB in chunks of 128 bytes fits, and in one-byte
+  /// chunks (six bytes received for one kept) does not. Beyond: 413
+  std::uint32_t chunk_framing = 64 * 1024;
+  /// Responses to pipelined requests leave together. With this much of them, serve() reads no further request
+  /// of the connection before TCP has taken them; so a client that does not read makes it hold this and one
+  /// response. A hundred small ones: more in one send gains nothing.
+  std::uint32_t output = 16 * 1024;
+  /// Of serve(): bodies that all connections of a ring hold together, but never less than total(). Beyond:
+  /// the oldest unfinished ones are answered with 503.
+  std::size_t ring_bodies = 64 * 1024 * 1024;
+
+  constexpr std::size_t total() const noexcept {
+    return std::size_t{2} + request_line + header_block + body + chunk_framing;
+  }
+};
+
+}  // namespace http
+SYNFP_END_NAMESPACE

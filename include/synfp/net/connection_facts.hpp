@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What is known of a connection besides its bytes.
+#pragma once
+
+#include <synfp/endpoint.hpp>
+#include <synfp/syn_record.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+/// What is known of a connection, whatever carries its bytes.
+struct connection_facts {
+  endpoint peer{};   ///< the client's end
+  endpoint local{};  ///< ours, as the client sees it
+  syn_lookup syn{};  ///< the SYN that opened it, or why there is none
+};
+
+}  // namespace net
+SYNFP_END_NAMESPACE

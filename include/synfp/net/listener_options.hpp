@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What a listener can be told, and what it counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include <synfp/version.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace net {
+
+struct listener_options {
+  std::size_t high_water = 1024;  ///< with more waiting for accept(), the kernel's backlog fills instead
+  std::size_t low_water = 512;    ///< at this many the kernel is asked again
+  /// Descriptors run short. `number`: EMFILE or ENFILE if accept() failed for it, 0 if few are left;
+  /// `missing`: how many more connections should end than this thread could spare. On the ring's thread.
+  /// What it throws goes to io::on_escape().
+  std::function<void(int number, std::size_t missing)> on_shortage{};
+};
+
+/// Since the listener was made. Not an error of accept(): each was handled.
+struct listener_counters {
+  std::uint64_t accepted = 0;          ///< handed to the ready queue
+  std::uint64_t gone = 0;              ///< the peer had reset before its address could be asked for: closed
+  std::uint64_t aborted = 0;           ///< ECONNABORTED and other errors of one connection
+  std::uint64_t out_of_resources = 0;  ///< EMFILE, ENFILE, ENOBUFS, ENOMEM, bad_alloc: tried again later
+  std::uint64_t spared = 0;            ///< idle connections told to end because descriptors ran short
+  std::uint64_t rearmed = 0;           ///< submissions of the multishot accept
+};
+
+}  // namespace net
+SYNFP_END_NAMESPACE
