@@ -49,7 +49,8 @@ TEST(io_submit, gives_the_result_and_the_state) {
   const pipe_ends p = make_pipe();
   std::string got;
   const auto read = [&]() -> task<> {
-    auto done = co_await io::submit(*ring, block{p.out.get(), nullptr, {}}, read_block);
+    block b{p.out.get(), nullptr, {}};
+    auto done = co_await io::submit(*ring, std::move(b), read_block);
     if (done) got.assign(done->state.bytes.data(), static_cast<std::size_t>(done->value));
     ring->stop();
   };
@@ -63,7 +64,8 @@ TEST(io_submit, gives_the_kernels_error) {
   const auto ring = test::make_ring();
   synfp::error why;
   const auto read = [&]() -> task<> {
-    const auto done = co_await io::submit(*ring, block{-1, nullptr, {}}, read_block);
+    block b{-1, nullptr, {}};
+    const auto done = co_await io::submit(*ring, std::move(b), read_block);
     if (!done) why = done.error();
     ring->stop();
   };
@@ -77,7 +79,8 @@ TEST(io_submit, ends_when_its_descriptor_is_cancelled) {
   const pipe_ends p = make_pipe();
   errc why{};
   const auto read = [&]() -> task<> {
-    const auto done = co_await io::submit(*ring, block{p.out.get(), nullptr, {}}, read_block);
+    block b{p.out.get(), nullptr, {}};
+    const auto done = co_await io::submit(*ring, std::move(b), read_block);
     if (!done) why = done.error().code;
     ring->stop();
   };
@@ -95,7 +98,8 @@ TEST(io_submit, the_state_outlives_a_destroyed_coroutine) {
   auto witness = std::make_shared<int>(1);
   const std::weak_ptr<int> alive = witness;
   const auto read = [&](std::shared_ptr<int> w) -> task<> {
-    (void)co_await io::submit(*ring, block{p.out.get(), std::move(w), {}}, read_block);
+    block b{p.out.get(), std::move(w), {}};
+    (void)co_await io::submit(*ring, std::move(b), read_block);
   };
   const auto outer = [&]() -> task<> {
     {

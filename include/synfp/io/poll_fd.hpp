@@ -21,7 +21,8 @@ inline task<result<unsigned>> poll_fd(ring& owner, int fd, unsigned events) {
   constexpr auto prepare = [](::io_uring_sqe* sqe, wanted& w) {
     io_uring_prep_poll_add(sqe, w.fd, w.events);
   };
-  const auto done = co_await submit(owner, wanted{fd, events}, prepare);
+  const wanted these{fd, events};
+  const auto done = co_await submit(owner, these, prepare);
   if (!done) co_return done.error();
   co_return static_cast<unsigned>(done->value);
 }

@@ -149,8 +149,8 @@ class ring {
     enqueue(std::unique_ptr<posted>(new posted_function<F>(std::move(work))));
   }
 
-  /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop callbacks run.
-  /// run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
+  /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop callbacks
+  /// run. run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
   void stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero());
   /// stop() from any thread, which must know that the ring still exists; it happens in run() or poll(). Needs
   /// no memory.

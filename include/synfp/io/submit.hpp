@@ -104,7 +104,8 @@ class [[nodiscard]] submit_awaiter {
 /// ring::start().
 ///
 ///     struct block { int fd; std::array<char, 4096> bytes; };
-///     auto done = co_await io::submit(ring, block{fd, {}}, [](io_uring_sqe* sqe, block& b) {
+///     block b{fd, {}};  // not inside the co_await: g++ 12 would destroy a temporary twice, or never
+///     auto done = co_await io::submit(ring, std::move(b), [](io_uring_sqe* sqe, block& b) {
 ///       io_uring_prep_read(sqe, b.fd, b.bytes.data(), sizeof b.bytes, 0);
 ///     });
 ///     if (done) use(done->state.bytes.data(), done->value);
