@@ -9,6 +9,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/synfp DESTINATION ${CMAKE_INSTAL
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
 install(FILES ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp/fingerprint)
+# The licence asks for its text in copies.
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/LICENSES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # One export per target: find_package(synfp COMPONENTS ...) looks only for what the components need.
 set(components core)

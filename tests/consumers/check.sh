@@ -94,6 +94,9 @@ case $consumer in
     ! grep -rIF "$prefix" "$prefix" || fail "installed files name the prefix"
     ! grep -rIF "$build" "$prefix" || fail "installed files name the build directory"
     [[ -f $prefix/include/synfp/version.hpp ]] || fail "no headers"
+    for text in LICENSE NOTICE LICENSES/MIT.txt LICENSES/GPL-2.0-only.txt; do
+      [[ -s $prefix/share/doc/synfp/$text ]] || fail "no $text"
+    done
     [[ ! -f $build/tools/cli/synfp ]] || check_program
     ;;
   find_package_*) consume_cmake find_package "${consumer#find_package_}" "-DCMAKE_PREFIX_PATH=$prefix" ;;
