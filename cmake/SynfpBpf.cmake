@@ -53,7 +53,7 @@ add_custom_target(synfp_bpf_object ${all} DEPENDS ${bpf_header})
 add_library(synfp_probe INTERFACE)
 add_library(synfp::probe ALIAS synfp_probe)
 set_target_properties(synfp_probe PROPERTIES EXPORT_NAME probe)
-target_link_libraries(synfp_probe INTERFACE synfp::synfp PkgConfig::libbpf)
+target_link_libraries(synfp_probe INTERFACE synfp::core PkgConfig::libbpf)
 target_include_directories(synfp_probe INTERFACE $<BUILD_INTERFACE:${SYNFP_GENERATED_DIR}>
                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe>)
 add_dependencies(synfp_probe synfp_bpf_object)

@@ -3,7 +3,7 @@
 # Without REQUIRED the caller reads liburing_FOUND / libbpf_FOUND and the sentence in SYNFP_MISSING.
 # Macros, not functions: the results belong to the caller's scope.
 
-macro(_synfp_find module minimum package)
+macro(_synfp_find module minimum package needed_by)
   find_package(PkgConfig QUIET)
   unset(SYNFP_MISSING)
   if(NOT PKG_CONFIG_FOUND)
@@ -16,18 +16,18 @@ macro(_synfp_find module minimum package)
       set(SYNFP_MISSING "synfp needs ${module} >= ${minimum}, which pkg-config does not find (Debian: ${package}).")
     endif()
   endif()
+  if(SYNFP_MISSING)
+    string(APPEND SYNFP_MISSING " ${needed_by}")
+  endif()
   if(SYNFP_MISSING AND "${ARGN}" STREQUAL "REQUIRED")
     message(FATAL_ERROR "${SYNFP_MISSING}")
   endif()
 endmacro()
 
 macro(synfp_find_liburing)
-  _synfp_find(liburing 2.3 liburing-dev ${ARGN})
+  _synfp_find(liburing 2.3 liburing-dev "Only synfp::synfp needs it." ${ARGN})
 endmacro()
 
 macro(synfp_find_libbpf)
-  _synfp_find(libbpf 1.1 libbpf-dev ${ARGN})
-  if(SYNFP_MISSING)
-    string(APPEND SYNFP_MISSING " Only synfp::probe needs it.")
-  endif()
+  _synfp_find(libbpf 1.1 libbpf-dev "Only synfp::probe needs it." ${ARGN})
 endmacro()

@@ -9,9 +9,27 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/synfp DESTINATION ${CMAKE_INSTAL
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
 install(FILES ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp/fingerprint)
+# The licence asks for its text in copies.
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/LICENSES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-install(TARGETS synfp EXPORT synfp-targets)
-install(EXPORT synfp-targets NAMESPACE synfp:: DESTINATION ${package_dir})
+# One export per target: find_package(synfp COMPONENTS ...) looks only for what the components need.
+set(components core)
+if(TARGET synfp_probe)
+  list(APPEND components probe)
+  # The object is inside: users need no clang. In a directory that only users of the probe search: who forgets to link
+  # synfp::probe gets one sentence from the compiler instead of undefined symbols from the linker.
+  install(FILES ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe/synfp/detail)
+endif()
+if(TARGET synfp)
+  list(APPEND components synfp)
+endif()
+foreach(component IN LISTS components)
+  get_target_property(target synfp::${component} ALIASED_TARGET)
+  install(TARGETS ${target} EXPORT synfp-${component}-targets)
+  install(EXPORT synfp-${component}-targets NAMESPACE synfp:: DESTINATION ${package_dir})
+endforeach()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/synfp-config.cmake.in
                               ${PROJECT_BINARY_DIR}/package/synfp-config.cmake INSTALL_DESTINATION ${package_dir})
@@ -25,16 +43,8 @@ install(FILES ${PROJECT_BINARY_DIR}/package/synfp-config.cmake
 # The .pc files find the prefix from where they lie, so the tree can be moved.
 file(RELATIVE_PATH SYNFP_PC_PREFIX /prefix/${pkgconfig_dir} /prefix)
 string(REGEX REPLACE "/$" "" SYNFP_PC_PREFIX ${SYNFP_PC_PREFIX})
-configure_file(${CMAKE_CURRENT_LIST_DIR}/synfp.pc.in ${PROJECT_BINARY_DIR}/package/synfp.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/package/synfp.pc DESTINATION ${pkgconfig_dir})
-
-if(TARGET synfp_probe)
-  install(TARGETS synfp_probe EXPORT synfp-probe-targets)
-  install(EXPORT synfp-probe-targets NAMESPACE synfp:: DESTINATION ${package_dir})
-  configure_file(${CMAKE_CURRENT_LIST_DIR}/synfp-probe.pc.in ${PROJECT_BINARY_DIR}/package/synfp-probe.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/package/synfp-probe.pc DESTINATION ${pkgconfig_dir})
-  # The object is inside: users need no clang. In a directory that only users of the probe search: who forgets to link
-  # synfp::probe gets one sentence from the compiler instead of undefined symbols from the linker.
-  install(FILES ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe/synfp/detail)
-endif()
+foreach(component IN LISTS components)
+  string(REPLACE synfp-synfp synfp module synfp-${component})
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/${module}.pc.in ${PROJECT_BINARY_DIR}/package/${module}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/package/${module}.pc DESTINATION ${pkgconfig_dir})
+endforeach()

@@ -1,5 +1,5 @@
 # Generates synfp/fingerprint/recorded.hpp, the text of data/synfp.fp, when CMake configures and again when that file
-# changes. No tool is needed to build it, so it belongs to synfp::synfp.
+# changes. No tool is needed to build it, so it belongs to synfp::core.
 set(SYNFP_RECORDED_DIR ${CMAKE_CURRENT_BINARY_DIR}/recorded)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/data/synfp.fp)
 
@@ -50,4 +50,4 @@ function(_synfp_embed_recorded source header)
 endfunction()
 
 _synfp_embed_recorded(${CMAKE_CURRENT_SOURCE_DIR}/data/synfp.fp ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp)
-target_include_directories(synfp INTERFACE $<BUILD_INTERFACE:${SYNFP_RECORDED_DIR}>)
+target_include_directories(synfp_core INTERFACE $<BUILD_INTERFACE:${SYNFP_RECORDED_DIR}>)

@@ -47,7 +47,7 @@ class fixed_text {
   std::size_t size_ = 0;
 };
 
-/// Address, port and zone. IPv4 is held v4-mapped (::ffff:a.b.c.d) in 16 bytes of network order, so an IPv4
+/// Address, port and zone. IPv4 is held v4-mapped (RFC 4291 2.5.5.2) in 16 bytes of network order, so an IPv4
 /// peer of a dual-stack listener and one of an IPv4 listener are equal. `scope` is the interface index of a
 /// link-local IPv6 address and 0 for every other address.
 class endpoint {

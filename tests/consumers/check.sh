@@ -10,25 +10,57 @@ fail() {
   exit 1
 }
 
-consume_cmake() {  # PROJECT CMAKE_ARGUMENTS...
-  local project=$1
-  shift
-  cmake -S "$here/$project" -B "$build" -G Ninja "$@"
-  cmake --build "$build"
+# What the program loads is what its user asked for: liburing for synfp, libbpf for probe, nothing for core.
+check_consumer() {  # COMPONENTS
+  local needed library component
   [[ $("$build/consumer") == consumed ]] || fail "the consumer does not run"
+  needed=$(readelf -d "$build/consumer" | sed -n 's/.*(NEEDED).*\[\(lib[a-z_+-]*\).*/\1/p')
+  [[ $needed == *libc* ]] || fail "readelf says nothing"
+  while read -r library component; do
+    if [[ _$1_ == *_${component}_* ]]; then
+      grep -qx "$library" <<<"$needed" || fail "$1 does not load $library"
+    else
+      ! grep -qx "$library" <<<"$needed" || fail "$1 loads $library"
+    fi
+  done <<<$'liburing synfp\nlibbpf probe'
+  ! grep -vE '^lib(uring|bpf|stdc\+\+|gcc_s|c|m)$' <<<"$needed" || fail "$1 loads more than it names"
 }
 
-consume_pkg_config() {  # MODULE FLAGS...
-  local module=$1 flags
-  shift
+consume_cmake() {  # PROJECT COMPONENTS CMAKE_ARGUMENTS...
+  local project=$1 components=$2
+  shift 2
+  # Not what nothing calls: what is linked, as a distribution without --as-needed does it.
+  cmake -S "$here/$project" -B "$build" -G Ninja "-DCONSUMER=$components" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--no-as-needed "$@"
+  cmake --build "$build"
+  check_consumer "$components"
+}
+
+consume_pkg_config() {  # COMPONENTS
+  local modules flags
   export PKG_CONFIG_PATH=$prefix/share/pkgconfig
-  flags=$(pkg-config --cflags --libs "$module")
+  case $1 in
+    synfp_probe) modules='synfp synfp-probe' ;;
+    synfp) modules=synfp ;;
+    *) modules=synfp-$1 ;;
+  esac
+  # shellcheck disable=SC2086
+  flags=$(pkg-config --cflags --libs $modules)
+  [[ $1 == synfp* || $flags != *pthread* ]] || fail "$1 asks for threads"
   mkdir -p "$build"
   # One plain command line, as in a Makefile or a README; warnings of the headers are the user's too.
   # shellcheck disable=SC2086
-  "$CXX" -std=c++20 -O1 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror "$@" "$here/main.cpp" $flags \
+  "$CXX" -std=c++20 -O1 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror "$here/$1.cpp" -Wl,--no-as-needed $flags \
     -o "$build/consumer"
-  [[ $("$build/consumer") == consumed ]] || fail "the consumer does not run"
+  check_consumer "$1"
+}
+
+only() {  # MODULE: all that pkg-config finds, with what it requires itself
+  local module
+  mkdir -p "$build/only"
+  for module in "$1" $(pkg-config --print-requires --print-requires-private "$1" | cut -d ' ' -f 1); do
+    cp "$(pkg-config --variable=pcfiledir "$module")/$module.pc" "$build/only"
+  done
+  export PKG_CONFIG_LIBDIR=$build/only
 }
 
 expect_missing() {  # SENTENCE CMAKE_ARGUMENTS...
@@ -62,13 +94,14 @@ case $consumer in
     ! grep -rIF "$prefix" "$prefix" || fail "installed files name the prefix"
     ! grep -rIF "$build" "$prefix" || fail "installed files name the build directory"
     [[ -f $prefix/include/synfp/version.hpp ]] || fail "no headers"
+    for text in LICENSE NOTICE LICENSES/MIT.txt LICENSES/GPL-2.0-only.txt; do
+      [[ -s $prefix/share/doc/synfp/$text ]] || fail "no $text"
+    done
     [[ ! -f $build/tools/cli/synfp ]] || check_program
     ;;
-  find_package) consume_cmake find_package "-DCMAKE_PREFIX_PATH=$prefix" ;;
-  find_package_probe) consume_cmake find_package "-DCMAKE_PREFIX_PATH=$prefix" -DCONSUMER_COMPONENTS=probe ;;
-  pkg_config) consume_pkg_config synfp ;;
-  pkg_config_probe) consume_pkg_config synfp-probe -DCONSUMER_USES_PROBE ;;
-  add_subdirectory) consume_cmake add_subdirectory "-DSYNFP_SOURCE=$prefix" ;;
+  find_package_*) consume_cmake find_package "${consumer#find_package_}" "-DCMAKE_PREFIX_PATH=$prefix" ;;
+  pkg_config_*) consume_pkg_config "${consumer#pkg_config_}" ;;
+  add_subdirectory) consume_cmake add_subdirectory synfp "-DSYNFP_SOURCE=$prefix" ;;
   readme)
     # Its block of commands that install, with what tools/install-packages brings: no make.
     unset CMAKE_GENERATOR
@@ -84,17 +117,38 @@ case $consumer in
     commands=${commands//build\/install/$build/tree}
     (cd "$prefix" && PATH=$build/bin:$PATH bash -euc "${commands//PREFIX/$build/prefix}")
     [[ -f $build/prefix/include/synfp-probe/synfp/detail/bpf_object.hpp ]] || fail "nothing was installed"
+    # And its block of CMake, with what was installed.
+    mkdir "$build/project"
+    { printf 'cmake_minimum_required(VERSION 3.25)\nproject(readme LANGUAGES CXX)\n'
+      printf 'add_executable(server "%s/synfp_probe.cpp")\nset_target_properties(server PROPERTIES OUTPUT_NAME consumer)\n' "$here"
+      sed -n '/^```cmake$/,/^```$/{/^```/d;p}' "$prefix/README.md"; } >"$build/project/CMakeLists.txt"
+    grep -q find_package "$build/project/CMakeLists.txt" || fail "README.md has no block of CMake"
+    cmake -S "$build/project" -B "$build" -G Ninja "-DCMAKE_PREFIX_PATH=$build/prefix"
+    cmake --build "$build"
+    check_consumer synfp_probe
+    ;;
+  unknown_component)
+    expect_missing 'synfp has no component "server"; it has core, probe and synfp.' -DCONSUMER=server
     ;;
   missing_liburing)
     export PKG_CONFIG_LIBDIR=$build/empty
-    expect_missing 'synfp needs liburing >= 2.3, which pkg-config does not find (Debian: liburing-dev).'
+    expect_missing 'synfp needs liburing >= 2.3, which pkg-config does not find (Debian: liburing-dev).' -DCONSUMER=synfp
+    ;;
+  missing_liburing_core)
+    export PKG_CONFIG_LIBDIR=$build/empty
+    consume_cmake find_package core "-DCMAKE_PREFIX_PATH=$prefix"
+    ;;
+  missing_liburing_probe)
+    only libbpf
+    consume_cmake find_package probe "-DCMAKE_PREFIX_PATH=$prefix"
+    ;;
+  missing_liburing_add_subdirectory)
+    export PKG_CONFIG_LIBDIR=$build/empty
+    consume_cmake add_subdirectory core "-DSYNFP_SOURCE=$prefix" -DSYNFP_URING=OFF -DSYNFP_PROBE=OFF
     ;;
   missing_libbpf)
-    mkdir -p "$build/only"
-    cp "$(pkg-config --variable=pcfiledir liburing)/liburing.pc" "$build/only"
-    export PKG_CONFIG_LIBDIR=$build/only
-    expect_missing 'synfp needs libbpf >= 1.1, which pkg-config does not find (Debian: libbpf-dev).' \
-      -DCONSUMER_COMPONENTS=probe
+    only liburing
+    expect_missing 'synfp needs libbpf >= 1.1, which pkg-config does not find (Debian: libbpf-dev).' -DCONSUMER=probe
     ;;
   *) fail "unknown consumer $consumer" ;;
 esac

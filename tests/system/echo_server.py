@@ -23,7 +23,6 @@ from netns import Namespace, Pair, sh
 
 BUILD = os.path.abspath(sys.argv.pop(1))
 ECHO = os.path.join(BUILD, "examples", "echo_server")
-EPOLL = os.path.join(BUILD, "examples", "epoll_server")
 PORT = 18080
 
 
@@ -415,14 +414,6 @@ class OverLoopback(unittest.TestCase):
                   {name: round(count / n, 3) for name, count in calls.most_common()})
             self.assertEqual(calls["bpf"], 0)
             self.assertLess(sum(calls.values()) / n, 8 if load is connections else 2.5)
-
-    def test_the_epoll_server_needs_only_capture(self):
-        with Server(f"127.0.0.1:{PORT}", inside=self.space, program=EPOLL), self.space:
-            with socket.create_connection(("127.0.0.1", PORT), timeout=10) as sock:
-                me = sock.getsockname()
-                line = sock.makefile().readline().split()
-            self.assertEqual(line[:3], [f"{me[0]}:{me[1]}", "reuseport", "exact"])
-        self.assertNotIn("liburing", sh(f"ldd {EPOLL}"))
 
 
 class Http(unittest.TestCase):
