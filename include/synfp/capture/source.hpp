@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <ctime>  // clock_gettime
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/setup_error.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture {

@@ -22,6 +22,7 @@
 
 #include <synfp/abi.h>
 #include <synfp/capture/detail/pins.hpp>
+#include <synfp/capture/lookup.hpp>
 #include <synfp/capture/source.hpp>
 #include <synfp/layout.hpp>
 #include <synfp/setup_error.hpp>

@@ -15,7 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -43,15 +43,15 @@ constexpr fixed_text<95> ja4t(const syn_record& syn) noexcept {
   for (std::size_t at = 0; at < options.size();) {
     const std::size_t left = options.size() - at;
     const unsigned kind = options[at];
-    if (ended && kind != 0) break;
-    ended = kind == 0;
-    const std::size_t length = kind <= 1 ? 1 : left > 1 ? options[at + 1] : 0;
-    if (length == 0 || (kind > 1 && length < 2) || length > left) break;
+    if (ended && kind != tcp_option::eol) break;
+    ended = kind == tcp_option::eol;
+    const std::size_t length = kind <= tcp_option::nop ? 1 : left > 1 ? options[at + 1] : 0;
+    if (length == 0 || (kind > tcp_option::nop && length < 2) || length > left) break;
     if (!first) out.push_back('-');
     first = false;
     out.append_number(kind);
-    if (kind == 2 && length == 4) mss = synfp::detail::load_be16(&options[at + 2]);
-    if (kind == 3 && length == 3) scale = options[at + 2];
+    if (kind == tcp_option::mss && length == 4) mss = synfp::detail::load_be16(&options[at + 2]);
+    if (kind == tcp_option::window_scale && length == 3) scale = options[at + 2];
     at += length;
   }
   if (first) out.append("00");

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -31,15 +31,15 @@ constexpr fixed_text<192> muonfp(const syn_record& syn) noexcept {
     const unsigned kind = options[at];
     if (at != 0) out.push_back('-');
     out.append_number(kind);
-    if (kind == 0) break;
+    if (kind == tcp_option::eol) break;
     std::size_t length = 1;
-    if (kind == 2) {
+    if (kind == tcp_option::mss) {
       length = 4;
       if (left >= length) mss = synfp::detail::load_be16(&options[at + 2]);
-    } else if (kind == 3) {
+    } else if (kind == tcp_option::window_scale) {
       length = 3;
       if (left >= length) scale = options[at + 2];
-    } else if (kind != 1) {
+    } else if (kind != tcp_option::nop) {
       length = left > 1 ? options[at + 1] : 0;
       if (length < 2) break;
     }

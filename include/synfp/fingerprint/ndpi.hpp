@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <optional>
 
-#include <synfp/endpoint.hpp>  // fixed_text
 #include <synfp/fingerprint/detail/sha256.hpp>
+#include <synfp/fingerprint/initial_ttl.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -38,13 +39,13 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   while (at < options.size() && list.size() < list.capacity()) {
     const std::uint8_t kind = options[at];
     put(kind);
-    if (kind <= 1) {
+    if (kind <= tcp_option::nop) {
       ++at;
       continue;
     }
     if (at + 1U == options.size()) break;
     const std::uint8_t length = options[at + 1U];
-    if (kind != 8) {
+    if (kind != tcp_option::timestamps) {
       for (std::size_t i = at + 2U; i < std::size_t{at} + length && i < options.size(); ++i) put(options[i]);
     }
     at = static_cast<std::uint8_t>(at + length);
@@ -55,8 +56,7 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   fixed_text<27> out;
   out.append_number((header[12] & 15U) << 8 | header[13]);
   out.push_back('_');
-  const unsigned ttl = syn.ip().ttl();
-  out.append_number(ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : ttl <= 192 ? 192 : 255);
+  out.append_number(ttl_ceiling(syn.ip().ttl(), {32, 64, 128, 192}));
   out.push_back('_');
   out.append_number(tcp.window());
   out.push_back('_');

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string_view>
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/http/parser.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 

@@ -6,10 +6,10 @@
 #include <span>
 #include <utility>
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/capture/source.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/net/stream.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace net {

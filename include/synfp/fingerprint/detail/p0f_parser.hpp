@@ -414,9 +414,11 @@ class p0f_parser {
     return true;
   }
 
+  static bool skip_option(std::string_view& v, std::uint32_t kind) {
+    const std::string_view name = tcp_option_name(static_cast<std::uint8_t>(kind));
+    return !name.empty() && skip(v, name);
+  }
   bool read_options(std::string_view& v, p0f_rule& rule, p0f_layout& layout) {
-    static constexpr std::pair<std::string_view, std::uint8_t> names[] = {{"nop", 1}, {"mss", 2},  {"ws", 3},
-                                                                          {"sok", 4}, {"sack", 5}, {"ts", 8}};
     while (!v.starts_with(':')) {
       if (layout.kinds == p0f_signature::max_options) return fail("more than 24 TCP options");
       std::uint32_t kind = 0;
@@ -432,11 +434,10 @@ class p0f_parser {
         kind = number(read_while(v, is_digit));
         if (kind > 255) return fail("kind of a TCP option above 255");
       } else {
-        const auto known = std::find_if(std::begin(names), std::end(names),
-                                        [&v](const auto& name) { return skip(v, name.first); });
-        if (known == std::end(names))
+        kind = tcp_option::nop;
+        while (kind <= tcp_option::timestamps && !skip_option(v, kind)) ++kind;
+        if (kind > tcp_option::timestamps)
           return fail("unknown TCP option; p0f knows eol+N, nop, mss, ws, sok, sack, ts and ?N");
-        kind = known->second;
       }
       layout.kind[layout.kinds++] = static_cast<std::uint8_t>(kind);
       if (!v.starts_with(':') && !skip(v, ",")) return fail("malformed TCP options; separate them by commas");
