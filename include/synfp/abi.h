@@ -79,7 +79,20 @@ enum {
   SYNFP_DIFFERS_HEADER = (int)0x40000000 /* anything else; also a word that was 0 in one of the two */
 };
 
-enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2 };
+enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2, SYNFP_HOOKS = 3 };
+
+/* What a hook knows of the SYNs that it sees; 0 or 1. Nothing else asks which hook it is. */
+struct synfp_hook_facts {
+  synfp_u8 interface;        /* where a SYN arrived: it is in the record, and the zone of link-local keys */
+  synfp_u8 last_copy_counts; /* the stack has neither a connection nor a request for a SYN that gets here: it
+                                has dropped those of the same key that came before, unless it answered them
+                                with cookies */
+  synfp_u8 every_copy;       /* it sees them all; else only those that the stack answers with a cookie */
+};
+SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
+  struct synfp_hook_facts none = {0, 0, 0}, reuseport = {0, 1, 0}, xdp = {1, 0, 1};
+  return hook == SYNFP_HOOK_REUSEPORT ? reuseport : hook == SYNFP_HOOK_XDP ? xdp : none;
+}
 
 enum synfp_key_scope { SYNFP_SCOPE_FLOW = 0, SYNFP_SCOPE_PEER = 1 };
 
