@@ -313,8 +313,9 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
     way = synfp_select(synfp_nonzero(c->same), c->same, way);
     way = synfp_way(way);
 
-    /* time32 is the time of insertion and is not refreshed by copies, else whoever repeats a SYN could close
-     * a bucket to everyone. Decided before anything is written: in a flood this is where most SYNs end. */
+    /* time32 is the time of insertion and is not refreshed by copies: else a sender that repeats its SYNs
+     * could close a bucket to all others. Decided before anything is written: in a flood this is where most
+     * SYNs end. */
     if (synfp_configuration.hold != 0) {
       synfp_u32 age = (synfp_u32)(SYNFP_ONCE(syn->time) >> SYNFP_TIME_SHIFT) -
                       SYNFP_ONCE(place.bucket->time32[way]) + SYNFP_CLOCK_SLACK;

@@ -314,7 +314,7 @@ SYNFP_ABI_FN struct synfp_key synfp_key6(const synfp_u8* ip, const synfp_u8* tcp
                         synfp_load16(tcp, little), synfp_load16(tcp + 2, little), zone, scope, little);
 }
 
-/* Of a record. */
+/* The key of the record in a slot. */
 SYNFP_ABI_FN struct synfp_key synfp_key_of(const struct synfp_slot* slot, int scope, int little) {
   return slot->ip[0] >> 4 == 4 ? synfp_key4(slot->ip, slot->tcp, scope, little)
                                : synfp_key6(slot->ip, slot->tcp, slot->ifindex, scope, little);

@@ -118,8 +118,8 @@ void append_json_fingerprints(Text& out, const syn_record& syn, const Member&...
 }
 
 /// The object "os": the answer of fingerprint::identifier::identify(). `class`, `name` and `flavor` are the
-/// parts of `label`, which is null where nothing matched, as all that depends on it. A template over the one
-/// type that it takes: who prints no labels does not include the databases.
+/// parts of `label`, which is null where nothing matched, as all that depends on it. A template, although it
+/// takes one type, so that programs without labels do not include the databases.
 template <class Text, class Identification>
 void append_json_os(Text& out, const Identification& id) {
   detail::json_writer writer(out);

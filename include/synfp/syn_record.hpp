@@ -63,7 +63,7 @@ class syn_record {
     return record;
   }
 
-  /// from_parts() in place, for those who count nanoseconds. False, and unchanged, if the parts do not fit.
+  /// from_parts() in place, which saves a copy. False, and the record is unchanged, if the parts do not fit.
   constexpr bool assign_parts(std::span<const std::uint8_t> ip, std::span<const std::uint8_t> tcp,
                               unsigned tcp_offset) noexcept {
     if (ip.size() < 20 || (ip[0] >> 4 != 4 && ip[0] >> 4 != 6)) return false;

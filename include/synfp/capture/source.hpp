@@ -13,7 +13,7 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
-/// An accepted connection whose SYN is looked for. `local` always needs its port; its address does not matter
+/// An accepted connection whose SYN is wanted. `local` always needs its port; its address does not matter
 /// to a probe with key_scope::peer.
 struct connection {
   int fd = -1;

@@ -30,16 +30,17 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
-/// The three maps of a probe. Plain numbers: whoever opened them closes them.
+/// The three maps of a probe. Plain numbers: a table does not close them.
 struct table_fds {
   int table = -1;
   int meta = -1;
   int counts = -1;
 };
 
-/// Finds records in a table that a probe writes. The mapping lives as long as the object; the fds may be
-/// closed after attach(). find() is thread-safe and wait-free: a bounded number of steps, no lock, no
-/// allocation, no system call.
+/// Finds records in a table that a probe writes. A source. It maps the table: the fds may be closed after
+/// attach(), and the probe may end before this object, whose records then grow stale. find() and claim() are
+/// thread-safe and wait-free: a bounded number of steps, no lock, no allocation, no system call. Move it only
+/// while no other thread uses it.
 class table {
  public:
   /// Maps the table and refuses one that this build does not agree with, with the reason.
@@ -78,9 +79,10 @@ class table {
     return t;
   }
 
-  /// Attaches to what a probe pinned in `directory` (probe::pin()), now; pins that replace it later are not
-  /// followed. Needs no privilege but the permission to open the pins, see pin_options. Those of a process
-  /// that was killed can be opened too: their records grow stale.
+  /// attach() to what a probe has pinned in `directory` (probe::pin()). Needs no privilege but the permission
+  /// to open the pins, see pin_options. If another probe pins there later, this table stays with the first
+  /// one. The pins of a process that was killed can be opened too; nobody writes new records there, and the
+  /// old ones grow stale.
   static setup_result<table> open(const std::string& directory) {
     auto pins = detail::open_pins(directory, false);
     if (!pins) return std::move(pins).error();
@@ -112,9 +114,9 @@ class table {
     return find(key_of(c.peer, c.local), now);
   }
 
-  /// find() for the connection that was just accepted: a SYN opens one connection, so a record that this
-  /// object has given to one before is not given to another. Without it, an earlier connection's record would
-  /// be believed for a later one from the same port whose own SYN was not captured.
+  /// find() for a connection that was just accepted; call it once for each. A SYN opens one connection, so a
+  /// record that this object has given to one is not given to another: a later connection from the same port,
+  /// whose own SYN was not captured, would else get the SYN of the earlier one.
   syn_lookup claim(const connection& c, std::uint64_t now) const noexcept {
     syn_lookup answer;
     std::size_t slot = 0;
@@ -132,8 +134,8 @@ class table {
   /// As a source: the table of a probe that someone else attached.
   setup_result<void> prepare(int, bool) { return {}; }
 
-  /// True while connections arrive and the probe does not run: another program took its place on the listen
-  /// group, or it was detached. Judged from lookups; becomes false again when the probe runs.
+  /// True while connections arrive and the probe does not run, because another program took its place on the
+  /// listen group, or it was detached. Found out by lookups; false again once the probe runs.
   bool displaced() const noexcept {
     return watch_->misses.load(std::memory_order_relaxed) >= silence &&
            watch_->runs.load(std::memory_order_relaxed) == runs();

@@ -33,7 +33,7 @@ class haproxy_bytes_type {
 /// ip.fp(mode): `mode` is a sum of 1 (adds the TTL), 2 (adds the option kinds) and 4 (adds the source
 /// address). Defined for every record, whatever its TCP flags. The walk is HAProxy's: it ends at EOL and at
 /// an option whose length is missing, below 2 or beyond the header, which is not told. The last MSS and
-/// window scale count, and are the bytes behind their length byte whatever that says, those of the next
+/// window scale count, and are the bytes after their length byte whatever that says, those of the next
 /// option included, if the header has them. Development versions before 3.4 had 7 bytes, or looped on a
 /// length of 0. Records that are truncated() lose nothing. HAProxy gives nothing for IPv6 with an
 /// authentication header, which it measures wrongly; this does.

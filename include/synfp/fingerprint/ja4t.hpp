@@ -22,11 +22,11 @@ SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
 
 /// The window; the option kinds joined by '-', "00" without options; the MSS, at least two digits; the window
-/// scale, "00" if absent or 0. The walk is Wireshark's: EOL is listed, and so is every zero behind it, up to
+/// scale, "00" if absent or 0. The walk is Wireshark's: EOL is listed, and so is every zero after it, up to
 /// the first byte that is none; an option whose length is missing, below 2 or beyond the header ends the list
 /// unnamed; an MSS or window scale option of another length than its own is named but has no value; the last
 /// one counts. Where Wireshark fails inside of one option (SACK without a block, MPTCP too short for what it
-/// announces, SNACK, Riverbed's probes) it drops what is behind; that differs between its versions, and here
+/// announces, SNACK, Riverbed's probes) it drops what follows; that differs between its versions, and here
 /// the list goes on. Defined for every record, SYN with ECN included, for which the plugin prints none.
 /// Longest: "65535_" 6; 40 bytes of options at 2 characters per byte ("1-", "255-") without the last '-' 79;
 /// "_65535" 6; "_255" 4: 95.

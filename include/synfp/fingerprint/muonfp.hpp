@@ -17,7 +17,7 @@ namespace fingerprint {
 /// before its length is looked at; MSS takes 4 bytes and window scale 3, whatever their length byte says, and
 /// have no value if the header ends before; any other kind ends the list if its length is missing or below 2.
 /// Defined for every record. Longest: "65535:" 6; 40 bytes of options at 2 characters per byte ("1-", "255-"
-/// with its length) and one more where the header ends behind "255", 81; ":65535:255" 10.
+/// with its length) and one more where the header ends after "255", 81; ":65535:255" 10.
 constexpr fixed_text<192> muonfp(const syn_record& syn) noexcept {
   const tcp_view tcp = syn.tcp();
   const auto options = tcp.option_bytes();

@@ -16,7 +16,7 @@ namespace fingerprint {
 
 /// The 12 bits of flags; the TTL rounded up to 32, 64, 128, 192 or 255; the window; and the first 12 digits
 /// of the SHA-256 of the options written in hexadecimal, kinds and values without lengths, timestamps without
-/// values. The walk is nDPI's: EOL, and what is behind it, is listed like NOP; an option without a length
+/// values. The walk is nDPI's: EOL, and what is after it, is listed like NOP; an option without a length
 /// ends the list, one that goes beyond the header is listed as far as it goes; one of length 0 is listed
 /// again and again until nDPI's buffer of 63 bytes is full; positions wrap at 256. Empty where nDPI has none:
 /// none of SYN, ECE and CWR is set, or ACK is. Longest: "4095_255_65535_" 15 and 12.

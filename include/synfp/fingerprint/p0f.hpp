@@ -123,8 +123,8 @@ constexpr std::optional<fixed_text<234>> p0f(const syn_record& syn) noexcept {
   return p0f_signature_text(*seen);
 }
 
-/// The MTU behind the MSS, p0f's raw_mtu: 40 more for IPv4, 60 more for IPv6. Empty where p0f_observe() is,
-/// and without an MSS.
+/// The MTU that the MSS stands for, p0f's raw_mtu: 40 more for IPv4, 60 more for IPv6. Empty where
+/// p0f_observe() is, and without an MSS.
 constexpr std::optional<std::uint32_t> mtu(const syn_record& syn) noexcept {
   const auto seen = p0f_observe(syn);
   if (!seen || seen->mss == 0) return std::nullopt;

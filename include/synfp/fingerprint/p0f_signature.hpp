@@ -14,7 +14,7 @@ namespace fingerprint {
 /// p0f 3.09b differs from its own documentation in two quirks. `compatible` is what the program prints on a
 /// little-endian machine, `strict` what the documentation says:
 /// - ack+ (acknowledgment number without ACK): p0f looks at the lowest bit of the number's first byte only;
-/// - opt+ (data behind EOL): p0f does not see it if only the last byte of the header is not zero.
+/// - opt+ (data after EOL): p0f does not see it if only the last byte of the header is not zero.
 enum class p0f_reading : std::uint8_t { compatible, strict };
 
 /// What p0f sees in a SYN; p0f_signature_text() makes the text of it.
@@ -35,7 +35,7 @@ struct p0f_signature {
     push = 1U << 11,    ///< pushf+
     ts1_z = 1U << 12,   ///< ts1-: own timestamp is 0
     ts2_nz = 1U << 13,  ///< ts2+: echoes a timestamp
-    opt_nz = 1U << 14,  ///< opt+: data behind EOL
+    opt_nz = 1U << 14,  ///< opt+: data after EOL
     exws = 1U << 15,    ///< a window scale above 14
     bad = 1U << 16,     ///< malformed options
   };
@@ -52,7 +52,7 @@ struct p0f_signature {
   std::uint8_t scale = 0;
   std::array<std::uint8_t, max_options> kind{};
   std::uint8_t kinds = 0;
-  std::uint8_t eol_padding = 0;  ///< bytes behind EOL
+  std::uint8_t eol_padding = 0;  ///< bytes after EOL
   std::uint32_t quirks = 0;
   bool payload = false;
 };

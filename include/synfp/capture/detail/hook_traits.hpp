@@ -50,7 +50,8 @@ inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
                        {CAP_PERFMON, "cap_perfmon", true}}}},
 };
 
-/// `where`: an enum synfp_hook. A table may hold any number: of an unknown one nothing is known.
+/// `where`: an enum synfp_hook. Any number is allowed, for tables come from outside: nothing is known of a
+/// hook without a line.
 constexpr const hook_traits& traits_of(synfp_u8 where) noexcept {
   return hook_table[where < SYNFP_HOOKS ? where : 0];
 }

@@ -31,7 +31,7 @@ template <p0f_reading Reading>
 constexpr void p0f_options(std::span<const std::uint8_t> all, p0f_signature& s, p0f_timestamps& ts) noexcept {
   const std::size_t end = all.size();
   std::size_t at = 0;
-  auto option_is = [&](std::size_t length) {  // all of an option, of which `at` is behind the kind
+  auto option_is = [&](std::size_t length) {  // all of an option, of which `at` is after the kind
     if (end - at < length - 1) return false;
     if (all[at] != length) s.quirks |= p0f_signature::bad;
     at += length - 1;
@@ -86,7 +86,7 @@ constexpr void p0f_options(std::span<const std::uint8_t> all, p0f_signature& s, 
   if (at != end) s.quirks |= p0f_signature::bad;
 }
 
-/// Of what the window is a multiple: the first that divides it.
+/// Finds what the window is a multiple of: the first that divides it.
 constexpr void p0f_window(p0f_signature& s, std::uint32_t own_timestamp, unsigned header_lengths) noexcept {
   if (s.window == 0 || s.mss < 100) return;
   const unsigned mss = s.mss;
