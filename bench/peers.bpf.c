@@ -172,7 +172,7 @@ int bench_lane_table(struct xdp_md* ctx) {
 
 // Keeps the SYNs of a listener in another map. Without the proof that an ACK gives: these maps have none.
 static __always_inline int bench_listen(struct sk_reuseport_md* ctx, void* map) {
-  struct synfp_source source = {.is_skb = 1, .at_listener = 1, .skb = ctx, .length = ctx->len};
+  struct synfp_source source = synfp_listener_source(ctx);
   struct synfp_scratch* work;
 
   if (ctx->ip_protocol != IPPROTO_TCP) return SK_PASS;

@@ -8,7 +8,7 @@
 /* What the parser says of a packet: one of these, or -counter: refused, to be counted under it. */
 enum {
   SYNFP_IS_SYN = 1, /* a SYN without ACK, FIN, RST */
-  SYNFP_IS_ACK = 2, /* may complete a handshake; the listener only */
+  SYNFP_IS_ACK = 2, /* may complete a handshake; only if synfp_source.acks */
   /* A SYN that the stack may accept and that a record cannot hold; it has been counted. The slot says whose
    * it is (addresses, ports, sequence number) and has tcp_offset 0: older records of the key are not
    * believed. */
@@ -31,11 +31,13 @@ enum {
   SYNFP_TCP_ACK = 0x10
 };
 
-/* Where bytes come from, and what it means that they are seen there. Both flags are constants, so that each
+/* Where bytes come from, and what it means that they are seen there. The flags are constants, so that each
  * program keeps only its own half of the parser. */
 struct synfp_source {
   int is_skb;      /* a socket buffer, `skb`; else the linear packet from `data` to `end` */
   int at_listener; /* the stack has looked at the packet and chosen a listener for it; else nobody has yet */
+  int no_loops; /* the program is also loaded without CAP_PERFMON, and then loops cost too much to verify */
+  int acks;     /* an ACK that may complete a handshake is wanted, too */
   void* skb;
   const synfp_u8* data;
   const synfp_u8* end;
@@ -43,6 +45,17 @@ struct synfp_source {
                        netfilter hook asks before TCP does */
   struct synfp_counters* counters;
 };
+
+static __always_inline struct synfp_source synfp_listener_source(struct sk_reuseport_md* ctx) {
+  struct synfp_source source = {.is_skb = 1,
+                                .at_listener = 1,
+                                .no_loops = 1,
+                                .acks = synfp_facts_of(SYNFP_HOOK_REUSEPORT).acks,
+                                .skb = ctx,
+                                .length = ctx->len};
+
+  return source;
+}
 
 /* Loads that claim alignment: BPF on x86 and arm64 reads packets at any alignment, but clang splits what it
  * believes to be unaligned into bytes. */
@@ -178,8 +191,8 @@ static __always_inline synfp_s64 synfp_skip_extensions(const struct synfp_source
   struct synfp_walk w = {.next = next, .offset = SYNFP_IP_BYTES, .unknown = unknown};
   int refused = 0;
 
-  if (source->at_listener) {
-    /* No loop: without CAP_PERFMON the verifier follows one beyond its end. Where this ends, the stack says
+  if (source->no_loops) {
+    /* Without CAP_PERFMON the verifier follows a loop beyond its end. Where these steps end, the stack says
      * where TCP is. */
     refused = synfp_step(source, start, &w);
     if (refused == 0) refused = synfp_step(source, start, &w);
@@ -236,7 +249,7 @@ static __always_inline int synfp_parse_fragment(const struct synfp_source* sourc
   return SYNFP_IS_OPAQUE;
 }
 
-/* Reads the IP header at `start` and the TCP header behind it into `slot`. What is not a SYN (or, of a
+/* Reads the IP header at `start` and the TCP header after it into `slot`. What is not a SYN (or, of a
  * listener, an ACK that may complete a handshake) leaves as early as possible. What is refused here is
  * refused by the stack too, or becomes SYNFP_IS_OPAQUE. Locals are 64 bits wide where a spill could matter:
  * without CAP_PERFMON the 6.1 verifier refuses a 32-bit spill where a 64-bit one was. */
@@ -289,7 +302,7 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   flags = tcp[13];
   is_syn = (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) == SYNFP_TCP_SYN;
   if (!is_syn &&
-      !(source->at_listener && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
+      !(source->acks && (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK | SYNFP_TCP_RST)) == SYNFP_TCP_ACK))
     return SYNFP_NOT_OURS;
 
   if (!synfp_port_wanted(synfp_load16(tcp + 2, SYNFP_LITTLE))) return -SYNFP_COUNT_OTHER_PORT;

@@ -21,7 +21,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 // everything is read relative to the network header.
 SEC("sk_reuseport")
 int synfp_reuseport(struct sk_reuseport_md* ctx) {
-  struct synfp_source source = {.is_skb = 1, .at_listener = 1, .skb = ctx, .length = ctx->len};
+  struct synfp_source source = synfp_listener_source(ctx);
   struct synfp_scratch* work;
   int verdict;
 

@@ -282,11 +282,12 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
  * SYN of the connection to come is not here.
  *
  * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful. */
-static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const int hook,
+static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const synfp_u8 hook,
                                         struct synfp_counters* counters) {
   struct synfp_slot* syn = &work->slot;
   struct synfp_candidates* c = &work->candidates;
   struct synfp_place place;
+  const struct synfp_hook_facts facts = synfp_facts_of(hook);
   synfp_u64 doubted, doubted_from, what;
   synfp_u32 next;
 
@@ -294,7 +295,7 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
   c->same = c->dead = c->others = c->oldest = c->oldest_age = c->doubt = 0;
   next = place.sequence + SYNFP_WRITE;
 
-  if (hook == SYNFP_HOOK_REUSEPORT && verdict == SYNFP_IS_ACK) {
+  if (facts.acks && verdict == SYNFP_IS_ACK) {
     if (place.known == 0 || !synfp_take(&place, counters)) return;
     SYNFP_FOR_EACH_CANDIDATE(place.known, synfp_confirm, &place, syn, c);
     doubted = place.known & ~c->same;
@@ -312,8 +313,9 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
     way = synfp_select(synfp_nonzero(c->same), c->same, way);
     way = synfp_way(way);
 
-    /* time32 is the time of insertion and is not refreshed by copies, else whoever repeats a SYN could close
-     * a bucket to everyone. Decided before anything is written: in a flood this is where most SYNs end. */
+    /* time32 is the time of insertion and is not refreshed by copies: else a sender that repeats its SYNs
+     * could close a bucket to all others. Decided before anything is written: in a flood this is where most
+     * SYNs end. */
     if (synfp_configuration.hold != 0) {
       synfp_u32 age = (synfp_u32)(SYNFP_ONCE(syn->time) >> SYNFP_TIME_SHIFT) -
                       SYNFP_ONCE(place.bucket->time32[way]) + SYNFP_CLOCK_SLACK;
@@ -349,7 +351,7 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
       SYNFP_ONCE(slot->differs) = SYNFP_ONCE(slot->differs) | differs;
       SYNFP_ONCE(slot->retransmits) = (synfp_u8)(copies + synfp_below(copies, 255));
       SYNFP_ONCE(slot->time) = SYNFP_ONCE(syn->time);
-      if (hook == SYNFP_HOOK_REUSEPORT) {
+      if (facts.last_copy_counts) {
         /* The stack has dropped the copies before this one. */
         SYNFP_ONCE(slot->flags) =
             (synfp_u8)((SYNFP_ONCE(slot->flags) & SYNFP_VERIFIED) | SYNFP_ONCE(syn->flags) |
@@ -367,7 +369,7 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
       what = synfp_select(synfp_nonzero(differs & SYNFP_DIFFERS_HEADER), SYNFP_COUNT_ALTERED,
                           SYNFP_COUNT_RETRANSMIT);
     } else {
-      synfp_u64 doubt = synfp_nonzero(hook == SYNFP_HOOK_REUSEPORT ? c->doubt : c->others);
+      synfp_u64 doubt = synfp_nonzero(facts.last_copy_counts ? c->doubt : c->others);
 
       SYNFP_ONCE(syn->lost) = place.lost;
       SYNFP_ONCE(syn->flags) = (synfp_u8)(SYNFP_ONCE(syn->flags) | SYNFP_CONFLICT * doubt);

@@ -79,7 +79,24 @@ enum {
   SYNFP_DIFFERS_HEADER = (int)0x40000000 /* anything else; also a word that was 0 in one of the two */
 };
 
-enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2 };
+enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2, SYNFP_HOOKS = 3 };
+
+/* What a hook knows of the SYNs that it sees, each 0 or 1. Nothing else asks which hook it is. */
+struct synfp_hook_facts {
+  /* Where a SYN arrived: it is in the record, and the zone of link-local keys. */
+  synfp_u8 interface;
+  /* It also sees the ACK that completes a handshake with a cookie. */
+  synfp_u8 acks;
+  /* The stack has neither a connection nor a request for a SYN that gets here. So it has dropped those of the
+   * same key that came before, unless it answered them with cookies. */
+  synfp_u8 last_copy_counts;
+  /* It sees all copies of a SYN; else only those that the stack answers with a cookie. */
+  synfp_u8 every_copy;
+};
+SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
+  struct synfp_hook_facts none = {0, 0, 0, 0}, reuseport = {0, 1, 1, 0}, xdp = {1, 0, 0, 1};
+  return hook == SYNFP_HOOK_REUSEPORT ? reuseport : hook == SYNFP_HOOK_XDP ? xdp : none;
+}
 
 enum synfp_key_scope { SYNFP_SCOPE_FLOW = 0, SYNFP_SCOPE_PEER = 1 };
 
@@ -109,10 +126,15 @@ struct synfp_slot {
 };
 
 /* A bucket of the table is one element of the map. A key may have up to SYNFP_CANDIDATES slots, one for each
- * sequence number that its SYNs had; at most one of them can be believed. `sequence` guards all of it but
- * `lost`: bit 0      a writer is at work bits 1-4   the slot that the next new key takes (round robin) bits
- * 5-31  counts writes `lost` counts writes that were given up because another writer was at work. A record
- * that was written before such a loss may have been replaced by the lost one: it is not believed any more. */
+ * sequence number that its SYNs had; at most one of them can be believed.
+ *
+ * `sequence` guards all of it but `lost`:
+ * - bit 0: a writer is at work;
+ * - bits 1 to 4: the slot that the next new key takes (round robin);
+ * - bits 5 to 31: number of writes.
+ *
+ * `lost` counts writes that were given up because another writer was at work. A record that was written
+ * before such a loss may have been replaced by the lost one: it is not believed any more. */
 struct synfp_bucket {
   SYNFP_ABI_ALIGN8 synfp_u32 sequence;
   synfp_u32 lost;
@@ -155,32 +177,41 @@ struct synfp_meta {
   synfp_u16 reserved;
 };
 
-/* One counter per reason and CPU. */
-enum synfp_counter {
-  SYNFP_COUNT_RUNS = 0,     /* SYNs, and ACKs that may complete a cookie handshake, that reached the probe */
-  SYNFP_COUNT_STORED = 1,   /* a record, of a new key or of a further sequence number of a known one */
-  SYNFP_COUNT_REPLACED = 2, /* a new connection of a known key */
-  SYNFP_COUNT_RETRANSMIT = 3,    /* a copy of a known SYN */
-  SYNFP_COUNT_CONFLICT = 4,      /* another SYN of a known key within the conflict window; kept beside it */
-  SYNFP_COUNT_HELD = 5,          /* given up: every candidate for eviction is younger than hold */
-  SYNFP_COUNT_BUSY = 6,          /* given up: another CPU was writing the bucket */
-  SYNFP_COUNT_VERIFIED = 7,      /* an ACK confirmed a record */
-  SYNFP_COUNT_UNVERIFIED = 8,    /* an ACK did not belong to the record of its key */
-  SYNFP_COUNT_NOT_IP = 9,        /* reuseport only: neither IPv4 nor IPv6 */
-  SYNFP_COUNT_FRAGMENT = 10,     /* a fragment of TCP */
-  SYNFP_COUNT_BAD_IP = 11,       /* truncated or contradictory IP header */
-  SYNFP_COUNT_BAD_TCP = 12,      /* truncated or contradictory TCP header */
-  SYNFP_COUNT_BAD_FLAGS = 13,    /* SYN with FIN or RST */
-  SYNFP_COUNT_MAPPED = 14,       /* native IPv6 with a v4-mapped address: would forge an IPv4 client's key */
-  SYNFP_COUNT_EXTENSIONS = 15,   /* IPv6 extension headers: too many, too long or of an unknown kind */
-  SYNFP_COUNT_OTHER_PORT = 16,   /* not a configured port */
-  SYNFP_COUNT_OTHER_FAMILY = 17, /* not a configured family */
-  SYNFP_COUNT_TRUNCATED = 18,    /* stored without IP options or extension headers */
-  SYNFP_COUNT_VLAN = 19,         /* more than eight VLAN tags */
-  SYNFP_COUNT_UNCHECKED = 20, /* a SYN that the stack had not checked yet; stored, but not believed alone */
-  SYNFP_COUNT_ALTERED = 21,   /* a copy of a known SYN with other headers */
-  SYNFP_COUNTERS = 22         /* how many there are */
-};
+/* The counters, one per reason and CPU, in the order of their numbers: X(NAME, name, refused, what).
+ * `refused`: 1 if the SYN was seen and has no record because of it. */
+#define SYNFP_FOR_EACH_COUNTER(X)                                                                  \
+  X(RUNS, runs, 0, "SYN, or ACK that may complete a cookie handshake, that reached the probe")     \
+  X(STORED, stored, 0, "record stored, of a new key or of another sequence number of a known one") \
+  X(REPLACED, replaced, 0, "new connection of a known key")                                        \
+  X(RETRANSMIT, retransmit, 0, "copy of a known SYN")                                              \
+  /* within the conflict window; kept beside the first, and neither is believed without an ACK */  \
+  X(CONFLICT, conflict, 1, "other SYN of a known connection")                                      \
+  /* everything that could be evicted is younger than hold */                                      \
+  X(HELD, held, 1, "no room (hold)")                                                               \
+  /* another CPU was writing it */                                                                 \
+  X(BUSY, busy, 1, "bucket busy")                                                                  \
+  X(VERIFIED, verified, 0, "ACK that confirmed a record")                                          \
+  X(UNVERIFIED, unverified, 0, "ACK that fits no record of its key")                               \
+  X(FRAGMENT, fragment, 1, "fragment")                                                             \
+  /* truncated or contradictory */                                                                 \
+  X(BAD_IP, bad_ip, 1, "bad IP header")                                                            \
+  X(BAD_TCP, bad_tcp, 1, "bad TCP header")                                                         \
+  X(BAD_FLAGS, bad_flags, 1, "SYN with FIN or RST")                                                \
+  /* would forge an IPv4 client's key */                                                           \
+  X(MAPPED, mapped, 1, "v4-mapped IPv6 address")                                                   \
+  /* too many, too long or of an unknown kind */                                                   \
+  X(EXTENSIONS, extensions, 1, "too many IPv6 extension headers")                                  \
+  X(OTHER_PORT, other_port, 1, "other port")                                                       \
+  X(OTHER_FAMILY, other_family, 1, "other address family")                                         \
+  X(TRUNCATED, truncated, 0, "record stored without IP options or extension headers")              \
+  X(VLAN, vlan, 1, "more than eight VLAN tags")                                                    \
+  /* it is believed once an ACK has confirmed it */                                                \
+  X(UNCHECKED, unchecked, 0, "record stored before the stack had checked its checksum")            \
+  X(ALTERED, altered, 0, "copy of a known SYN with other headers")
+
+#define SYNFP_COUNTER_NUMBER(NAME, name, refused, what) SYNFP_COUNT_##NAME,
+enum synfp_counter { SYNFP_FOR_EACH_COUNTER(SYNFP_COUNTER_NUMBER) SYNFP_COUNTERS /* how many there are */ };
+#undef SYNFP_COUNTER_NUMBER
 
 struct synfp_counters {
   synfp_u64 value[SYNFP_MAX_COUNTERS];
@@ -283,7 +314,7 @@ SYNFP_ABI_FN struct synfp_key synfp_key6(const synfp_u8* ip, const synfp_u8* tcp
                         synfp_load16(tcp, little), synfp_load16(tcp + 2, little), zone, scope, little);
 }
 
-/* Of a record. */
+/* The key of the record in a slot. */
 SYNFP_ABI_FN struct synfp_key synfp_key_of(const struct synfp_slot* slot, int scope, int little) {
   return slot->ip[0] >> 4 == 4 ? synfp_key4(slot->ip, slot->tcp, scope, little)
                                : synfp_key6(slot->ip, slot->tcp, slot->ifindex, scope, little);

@@ -11,41 +11,11 @@
 #include <optional>
 #include <string_view>
 
+#include <synfp/detail/address_text.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
-
-/// Text of fixed capacity; converts to string_view. Returned where a std::string would allocate.
-template <std::size_t Capacity>
-class fixed_text {
- public:
-  constexpr void push_back(char c) noexcept {
-    if (size_ < Capacity) data_[size_++] = c;
-  }
-  constexpr void append(std::string_view text) noexcept {
-    for (char c : text) push_back(c);
-  }
-  /// Appends `value` in `base` 10 or 16 (lower case).
-  constexpr void append_number(std::uint64_t value, unsigned base = 10) noexcept {
-    char digits[20] = {};
-    std::size_t n = 0;
-    do {
-      digits[n++] = "0123456789abcdef"[value % base];
-      value /= base;
-    } while (value != 0);
-    while (n != 0) push_back(digits[--n]);
-  }
-  constexpr std::string_view view() const noexcept { return {data_.data(), size_}; }
-  constexpr operator std::string_view() const noexcept { return view(); }
-  constexpr std::size_t size() const noexcept { return size_; }
-  constexpr void clear() noexcept { size_ = 0; }
-  static constexpr std::size_t capacity() noexcept { return Capacity; }
-  friend constexpr bool operator==(const fixed_text& a, std::string_view b) noexcept { return a.view() == b; }
-
- private:
-  std::array<char, Capacity> data_{};
-  std::size_t size_ = 0;
-};
 
 /// Address, port and zone. IPv4 is held v4-mapped (RFC 4291 2.5.5.2) in 16 bytes of network order, so an IPv4
 /// peer of a dual-stack listener and one of an IPv4 listener are equal. `scope` is the interface index of a
@@ -150,102 +120,6 @@ class endpoint {
   std::uint16_t port_ = 0;
 };
 
-namespace detail {
-
-/// Reads a decimal number without sign or leading zeros from the front of `text`, at most `max`.
-constexpr std::optional<std::uint32_t> parse_number(std::string_view& text, std::uint32_t max) noexcept {
-  std::size_t n = 0;
-  std::uint64_t value = 0;
-  while (n < text.size() && text[n] >= '0' && text[n] <= '9') {
-    value = value * 10 + static_cast<std::uint64_t>(text[n] - '0');
-    if (value > max) return std::nullopt;
-    ++n;
-  }
-  if (n == 0 || (n > 1 && text[0] == '0')) return std::nullopt;
-  text.remove_prefix(n);
-  return static_cast<std::uint32_t>(value);
-}
-
-constexpr bool parse_char(std::string_view& text, char c) noexcept {
-  if (text.empty() || text[0] != c) return false;
-  text.remove_prefix(1);
-  return true;
-}
-
-/// a.b.c.d from the front of `text` into out[0..3].
-constexpr bool parse_v4(std::string_view& text, std::uint8_t* out) noexcept {
-  for (int i = 0; i < 4; ++i) {
-    if (i != 0 && !parse_char(text, '.')) return false;
-    auto part = parse_number(text, 255);
-    if (!part) return false;
-    out[i] = static_cast<std::uint8_t>(*part);
-  }
-  return true;
-}
-
-/// An IPv6 address (RFC 4291 2.2, with :: and a dotted tail) that fills `text` to its end.
-constexpr bool parse_v6(std::string_view text, endpoint::bytes_type& out) noexcept {
-  std::uint16_t groups[8] = {};
-  std::size_t count = 0;
-  std::size_t gap = 9;  // where :: stands, 9: nowhere
-  if (text.size() >= 2 && text[0] == ':' && text[1] == ':') {
-    gap = 0;
-    text.remove_prefix(2);
-  }
-  bool want_group = gap == 9;
-  while (!text.empty()) {
-    if (count == 8) return false;
-    const std::size_t colon = text.find(':');
-    const std::size_t dot = text.find('.');
-    if (dot != std::string_view::npos && colon == std::string_view::npos) {
-      if (count > 6) return false;
-      std::uint8_t v4[4] = {};
-      if (!parse_v4(text, v4) || !text.empty()) return false;
-      groups[count++] = static_cast<std::uint16_t>(v4[0] << 8 | v4[1]);
-      groups[count++] = static_cast<std::uint16_t>(v4[2] << 8 | v4[3]);
-      want_group = false;
-      break;
-    }
-    unsigned value = 0;
-    std::size_t n = 0;
-    for (; n < text.size() && n < 4; ++n) {
-      const char c = text[n];
-      unsigned digit = 16;
-      if (c >= '0' && c <= '9') digit = static_cast<unsigned>(c - '0');
-      if (c >= 'a' && c <= 'f') digit = static_cast<unsigned>(c - 'a' + 10);
-      if (c >= 'A' && c <= 'F') digit = static_cast<unsigned>(c - 'A' + 10);
-      if (digit == 16) break;
-      value = value << 4 | digit;
-    }
-    if (n == 0) return false;
-    text.remove_prefix(n);
-    groups[count++] = static_cast<std::uint16_t>(value);
-    want_group = false;
-    if (text.empty()) break;
-    if (!parse_char(text, ':')) return false;
-    want_group = true;
-    if (parse_char(text, ':')) {
-      if (gap != 9) return false;
-      gap = count;
-      want_group = false;
-    }
-  }
-  if (want_group) return false;
-  if (gap == 9 ? count != 8 : count > 7) return false;
-  const std::size_t tail = gap == 9 ? 0 : count - gap;
-  const std::size_t head = count - tail;
-  for (std::size_t i = 0; i < 8; ++i) {
-    std::uint16_t g = 0;
-    if (i < head) g = groups[i];
-    if (i >= 8 - tail) g = groups[head + i - (8 - tail)];
-    out[2 * i] = static_cast<std::uint8_t>(g >> 8);
-    out[2 * i + 1] = static_cast<std::uint8_t>(g & 0xff);
-  }
-  return true;
-}
-
-}  // namespace detail
-
 constexpr std::optional<endpoint> endpoint::parse(std::string_view text) noexcept {
   endpoint e;
   if (detail::parse_char(text, '[')) {
@@ -280,36 +154,10 @@ constexpr std::optional<endpoint> endpoint::parse(std::string_view text) noexcep
 constexpr fixed_text<56> endpoint::address_text() const noexcept {
   fixed_text<56> out;
   if (is_v4()) {
-    for (std::size_t i = 12; i < 16; ++i) {
-      if (i != 12) out.push_back('.');
-      out.append_number(address_[i]);
-    }
+    detail::append_v4(out, address_.data() + 12);
     return out;
   }
-  auto group = [this](std::size_t i) {
-    return static_cast<unsigned>(address_[2 * i] << 8 | address_[2 * i + 1]);
-  };
-  std::size_t best = 8;
-  std::size_t best_length = 1;  // RFC 5952 4.2.2: one zero group is not shortened
-  for (std::size_t i = 0; i < 8;) {
-    std::size_t n = 0;
-    while (i + n < 8 && group(i + n) == 0) ++n;
-    if (n > best_length) {
-      best = i;
-      best_length = n;
-    }
-    i += n == 0 ? 1 : n;
-  }
-  for (std::size_t i = 0; i < 8;) {
-    if (i == best) {
-      out.append("::");
-      i += best_length;
-      continue;
-    }
-    if (i != 0 && i != best + best_length) out.push_back(':');
-    out.append_number(group(i), 16);
-    ++i;
-  }
+  detail::append_v6(out, address_);
   if (scope_ != 0) {
     out.push_back('%');
     out.append_number(scope_);

@@ -11,124 +11,89 @@ SYNFP_BEGIN_NAMESPACE
 
 namespace detail::layout {
 
-#define SYNFP_AT(type, field, offset, size)                                                   \
+/// Every field of every struct that crosses the border, once: F(struct, field, offset, size), and each
+/// struct, S(struct, size).
+#define SYNFP_LAYOUT(S, F)            \
+  S(synfp_key, 40)                    \
+  F(synfp_key, peer, 0, 16)           \
+  F(synfp_key, local, 16, 16)         \
+  F(synfp_key, peer_port, 32, 2)      \
+  F(synfp_key, local_port, 34, 2)     \
+  F(synfp_key, zone, 36, 4)           \
+  S(synfp_slot, 128)                  \
+  F(synfp_slot, time, 0, 8)           \
+  F(synfp_slot, ifindex, 8, 4)        \
+  F(synfp_slot, lost, 12, 4)          \
+  F(synfp_slot, vlan, 16, 4)          \
+  F(synfp_slot, flags, 20, 1)         \
+  F(synfp_slot, retransmits, 21, 1)   \
+  F(synfp_slot, tcp_offset, 22, 1)    \
+  F(synfp_slot, hook, 23, 1)          \
+  F(synfp_slot, ip, 24, 40)           \
+  F(synfp_slot, tcp, 64, 60)          \
+  F(synfp_slot, differs, 124, 4)      \
+  S(synfp_bucket, 2048)               \
+  F(synfp_bucket, sequence, 0, 4)     \
+  F(synfp_bucket, lost, 4, 4)         \
+  F(synfp_bucket, tag, 8, 60)         \
+  F(synfp_bucket, time32, 68, 60)     \
+  F(synfp_bucket, slot, 128, 1920)    \
+  S(synfp_config, 56)                 \
+  F(synfp_config, secret, 0, 16)      \
+  F(synfp_config, conflict_ns, 16, 8) \
+  F(synfp_config, bucket_mask, 24, 4) \
+  F(synfp_config, hold, 28, 4)        \
+  F(synfp_config, port, 32, 16)       \
+  F(synfp_config, ports, 48, 1)       \
+  F(synfp_config, families, 49, 1)    \
+  F(synfp_config, scope, 50, 1)       \
+  F(synfp_config, publish, 51, 1)     \
+  F(synfp_config, reserved, 52, 4)    \
+  S(synfp_meta, 80)                   \
+  F(synfp_meta, magic, 0, 4)          \
+  F(synfp_meta, abi, 4, 2)            \
+  F(synfp_meta, hook, 6, 1)           \
+  F(synfp_meta, scope, 7, 1)          \
+  F(synfp_meta, layout, 8, 8)         \
+  F(synfp_meta, secret, 16, 16)       \
+  F(synfp_meta, max_age_ns, 32, 8)    \
+  F(synfp_meta, conflict_ns, 40, 8)   \
+  F(synfp_meta, buckets, 48, 4)       \
+  F(synfp_meta, hold, 52, 4)          \
+  F(synfp_meta, cpus, 56, 4)          \
+  F(synfp_meta, families, 60, 1)      \
+  F(synfp_meta, ports, 61, 1)         \
+  F(synfp_meta, port, 62, 16)         \
+  F(synfp_meta, reserved, 78, 2)      \
+  S(synfp_counters, 256)
+
+#define SYNFP_SIZE_HOLDS(type, size) \
+  static_assert(sizeof(type) == (size), "abi.h: " #type " has another size than on the kernel side");
+#define SYNFP_FIELD_HOLDS(type, field, offset, size)                                          \
   static_assert(__builtin_offsetof(type, field) == (offset) && sizeof(type::field) == (size), \
-                "abi.h: " #type "::" #field " is not where the kernel side has it")
+                "abi.h: " #type "::" #field " is not where the kernel side has it");
+SYNFP_LAYOUT(SYNFP_SIZE_HOLDS, SYNFP_FIELD_HOLDS)
+#undef SYNFP_SIZE_HOLDS
+#undef SYNFP_FIELD_HOLDS
 
+static_assert(alignof(synfp_key) == 8 && alignof(synfp_slot) == 8 && alignof(synfp_bucket) == 8);
 static_assert(sizeof(synfp_be16) == 2 && sizeof(synfp_be32) == 4 && sizeof(synfp_address) == 16);
-
-static_assert(sizeof(synfp_key) == 40 && alignof(synfp_key) == 8);
-SYNFP_AT(synfp_key, peer, 0, 16);
-SYNFP_AT(synfp_key, local, 16, 16);
-SYNFP_AT(synfp_key, peer_port, 32, 2);
-SYNFP_AT(synfp_key, local_port, 34, 2);
-SYNFP_AT(synfp_key, zone, 36, 4);
-
-static_assert(sizeof(synfp_slot) == 128 && alignof(synfp_slot) == 8);
-SYNFP_AT(synfp_slot, time, 0, 8);
-SYNFP_AT(synfp_slot, ifindex, 8, 4);
-SYNFP_AT(synfp_slot, lost, 12, 4);
-SYNFP_AT(synfp_slot, vlan, 16, 4);
-SYNFP_AT(synfp_slot, flags, 20, 1);
-SYNFP_AT(synfp_slot, retransmits, 21, 1);
-SYNFP_AT(synfp_slot, tcp_offset, 22, 1);
-SYNFP_AT(synfp_slot, hook, 23, 1);
-SYNFP_AT(synfp_slot, ip, 24, 40);
-SYNFP_AT(synfp_slot, tcp, 64, 60);
-SYNFP_AT(synfp_slot, differs, 124, 4);
-
-static_assert(sizeof(synfp_bucket) == 2048 && alignof(synfp_bucket) == 8);
-SYNFP_AT(synfp_bucket, sequence, 0, 4);
-SYNFP_AT(synfp_bucket, lost, 4, 4);
-SYNFP_AT(synfp_bucket, tag, 8, 60);
-SYNFP_AT(synfp_bucket, time32, 68, 60);
-SYNFP_AT(synfp_bucket, slot, 128, 1920);
-
-static_assert(sizeof(synfp_config) == 56);
-SYNFP_AT(synfp_config, secret, 0, 16);
-SYNFP_AT(synfp_config, conflict_ns, 16, 8);
-SYNFP_AT(synfp_config, bucket_mask, 24, 4);
-SYNFP_AT(synfp_config, hold, 28, 4);
-SYNFP_AT(synfp_config, port, 32, 16);
-SYNFP_AT(synfp_config, ports, 48, 1);
-SYNFP_AT(synfp_config, families, 49, 1);
-SYNFP_AT(synfp_config, scope, 50, 1);
-SYNFP_AT(synfp_config, publish, 51, 1);
-SYNFP_AT(synfp_config, reserved, 52, 4);
-
-static_assert(sizeof(synfp_meta) == 80);
-SYNFP_AT(synfp_meta, magic, 0, 4);
-SYNFP_AT(synfp_meta, abi, 4, 2);
-SYNFP_AT(synfp_meta, hook, 6, 1);
-SYNFP_AT(synfp_meta, scope, 7, 1);
-SYNFP_AT(synfp_meta, layout, 8, 8);
-SYNFP_AT(synfp_meta, secret, 16, 16);
-SYNFP_AT(synfp_meta, max_age_ns, 32, 8);
-SYNFP_AT(synfp_meta, conflict_ns, 40, 8);
-SYNFP_AT(synfp_meta, buckets, 48, 4);
-SYNFP_AT(synfp_meta, hold, 52, 4);
-SYNFP_AT(synfp_meta, cpus, 56, 4);
-SYNFP_AT(synfp_meta, families, 60, 1);
-SYNFP_AT(synfp_meta, ports, 61, 1);
-SYNFP_AT(synfp_meta, port, 62, 16);
-SYNFP_AT(synfp_meta, reserved, 78, 2);
-
-static_assert(sizeof(synfp_counters) == 256);
 static_assert(int{SYNFP_COUNTERS} <= int{SYNFP_MAX_COUNTERS});
-
-#undef SYNFP_AT
 
 /// One number for the layout: readers and tables with different numbers refuse each other.
 constexpr synfp_u64 hash() noexcept {
-  constexpr decltype(sizeof(0)) facts[] = {sizeof(synfp_key),
-                                           __builtin_offsetof(synfp_key, peer),
-                                           __builtin_offsetof(synfp_key, local),
-                                           __builtin_offsetof(synfp_key, peer_port),
-                                           __builtin_offsetof(synfp_key, local_port),
-                                           __builtin_offsetof(synfp_key, zone),
-                                           sizeof(synfp_slot),
-                                           __builtin_offsetof(synfp_slot, time),
-                                           __builtin_offsetof(synfp_slot, ifindex),
-                                           __builtin_offsetof(synfp_slot, lost),
-                                           __builtin_offsetof(synfp_slot, vlan),
-                                           __builtin_offsetof(synfp_slot, flags),
-                                           __builtin_offsetof(synfp_slot, retransmits),
-                                           __builtin_offsetof(synfp_slot, tcp_offset),
-                                           __builtin_offsetof(synfp_slot, hook),
-                                           __builtin_offsetof(synfp_slot, ip),
-                                           __builtin_offsetof(synfp_slot, tcp),
-                                           __builtin_offsetof(synfp_slot, differs),
-                                           sizeof(synfp_bucket),
-                                           __builtin_offsetof(synfp_bucket, sequence),
-                                           __builtin_offsetof(synfp_bucket, lost),
-                                           __builtin_offsetof(synfp_bucket, tag),
-                                           __builtin_offsetof(synfp_bucket, time32),
-                                           __builtin_offsetof(synfp_bucket, slot),
-                                           sizeof(synfp_meta),
-                                           __builtin_offsetof(synfp_meta, magic),
-                                           __builtin_offsetof(synfp_meta, abi),
-                                           __builtin_offsetof(synfp_meta, hook),
-                                           __builtin_offsetof(synfp_meta, scope),
-                                           __builtin_offsetof(synfp_meta, layout),
-                                           __builtin_offsetof(synfp_meta, secret),
-                                           __builtin_offsetof(synfp_meta, max_age_ns),
-                                           __builtin_offsetof(synfp_meta, conflict_ns),
-                                           __builtin_offsetof(synfp_meta, buckets),
-                                           __builtin_offsetof(synfp_meta, hold),
-                                           __builtin_offsetof(synfp_meta, cpus),
-                                           __builtin_offsetof(synfp_meta, families),
-                                           __builtin_offsetof(synfp_meta, ports),
-                                           __builtin_offsetof(synfp_meta, port),
-                                           sizeof(synfp_config),
-                                           sizeof(synfp_counters),
+#define SYNFP_SIZE_FACT(type, size) sizeof(type),
+#define SYNFP_FIELD_FACTS(type, field, offset, size) __builtin_offsetof(type, field), sizeof(type::field),
+  constexpr decltype(sizeof(0)) facts[] = {SYNFP_LAYOUT(SYNFP_SIZE_FACT, SYNFP_FIELD_FACTS)  //
                                            SYNFP_WAYS,
-                                           SYNFP_TIME_SHIFT,
-                                           SYNFP_COUNTERS,
-                                           SYNFP_ABI_VERSION};
+                                           SYNFP_TIME_SHIFT, SYNFP_COUNTERS, SYNFP_ABI_VERSION};
+#undef SYNFP_SIZE_FACT
+#undef SYNFP_FIELD_FACTS
   synfp_u64 h = 0xcbf29ce484222325U;  // FNV-1a
   for (const auto fact : facts) h = (h ^ fact) * 0x100000001b3U;
   return h;
 }
+#undef SYNFP_LAYOUT
 
 // Byte order, for a little-endian (1) and a big-endian (0) host: what the builders put into memory is what
 // was on the wire, and the host value of a port is the number people know.

@@ -12,8 +12,10 @@ SYNFP_BEGIN_NAMESPACE
 
 /// Where the probe sits.
 enum class hook : std::uint8_t {
-  reuseport = SYNFP_HOOK_REUSEPORT,  ///< on our own listener; needs CAP_BPF
-  xdp = SYNFP_HOOK_XDP,  ///< on an interface, before the stack; needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON
+  /// On the server's own listen group. Needs CAP_BPF; with CAP_PERFMON it runs faster.
+  reuseport = SYNFP_HOOK_REUSEPORT,
+  /// On an interface, before the stack. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  xdp = SYNFP_HOOK_XDP,
 };
 
 enum class families : std::uint8_t {
@@ -24,7 +26,8 @@ enum class families : std::uint8_t {
 
 /// What identifies a connection in the table.
 enum class key_scope : std::uint8_t {
-  flow = SYNFP_SCOPE_FLOW,  ///< peer address and port, local address and port
+  /// Peer address and port, local address and port.
+  flow = SYNFP_SCOPE_FLOW,
   /// Peer address and port, local port: for an interface where the address is not yet the socket's (DNAT).
   peer = SYNFP_SCOPE_PEER,
 };
@@ -44,9 +47,10 @@ struct probe_config {
   synfp::key_scope key_scope = synfp::key_scope::flow;
   /// 15 records and 2 KiB each; a power of two. 4096 are 8 MiB.
   std::uint32_t buckets = 4096;
-  /// A record younger than this is not evicted for another connection's: in a flood the newcomer is dropped
-  /// instead. About the time from a SYN to its accept(), but no more than the table can hold at the rate that
-  /// the stack bears: 100 ms is 200,000 SYN/s in 4096 buckets, see sizing.hpp. 0 turns it off.
+  /// A record younger than this is not evicted for another connection's: in a flood the new SYN is refused
+  /// instead. Choose about the time from a SYN to its accept(), but no more than the table can bear at the
+  /// rate at which handshakes still complete: 100 ms are enough for 200,000 SYN/s in 4096 buckets, see
+  /// sizing.hpp. 0 turns it off.
   milliseconds hold{100};
   /// An older record is not believed.
   milliseconds max_age{5000};
@@ -65,7 +69,8 @@ struct probe_config {
 namespace detail {
 template <probe_config C>
 struct checked_config {
-  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp,
+  static_assert(static_cast<int>(C.hook) > int{SYNFP_HOOK_NONE} &&
+                    static_cast<int>(C.hook) < int{SYNFP_HOOKS},
                 "probe_config::hook must be hook::reuseport or hook::xdp");
   static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
                 "probe_config::families must be ipv4, ipv6 or both");

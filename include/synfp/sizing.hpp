@@ -2,29 +2,24 @@
 // How large a table has to be: from the SYNs that arrive and the time a record has to last, to buckets and
 // hold.
 //
-// A bucket fills its 15 slots in turn. With `hold`, the slot whose turn it is, is also the first whose record
-// may go, so a newcomer is refused exactly if all 15 are younger than hold, and a record that was stored
-// lasts that long. This is a loss system with 15 servers and a constant holding time; of its newcomers a
-// share of Erlang's B(15, a) is refused, where a = rate * hold / buckets (Erlang 1917; B does not depend on
-// how holding times are distributed). Without hold nobody is refused, and a record lasts if fewer than 15
-// others follow it into its bucket in time: Poisson. tests/unit/sizing.cpp compares both with a simulation.
+// A bucket fills its 15 slots in turn. With `hold`, a new SYN is refused if the record in the slot whose turn
+// it is is younger than that. Where every key has one SYN, this is the oldest record, so a SYN is refused
+// exactly if all 15 are younger, and a record that was stored lasts for at least `hold`. (A key that comes
+// again is written into its own slot, which is then out of turn.) This is a loss system with 15 servers and a
+// constant holding time: new SYNs are rejected at the rate that Erlang's B formula predicts, B(15, a) with a
+// = rate * hold / buckets (Erlang 1917; B does not depend on how holding times are distributed). Without hold
+// no SYN is refused, and a record lasts if fewer than 15 others follow it into its bucket in time: Poisson.
+// tests/unit/sizing.cpp compares both with a simulation.
 #pragma once
 
 #include <cstdint>
 
 #include <synfp/abi.h>
+#include <synfp/detail/loss.hpp>
 #include <synfp/probe_config.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
-
-namespace detail {
-/// Of a number that is not negative; std::lround is not constexpr.
-constexpr std::uint32_t rounded(double n) noexcept {
-  const auto whole = static_cast<std::uint32_t>(n);
-  return n - whole < 0.5 ? whole : whole + 1;
-}
-}  // namespace detail
 
 /// A part of a whole, from a number between 0 and 1. In millionths, because floating-point numbers are no
 /// template arguments before clang 18.
@@ -39,45 +34,24 @@ struct fraction {
 struct syn_load {
   std::uint32_t syn_rate = 0;  ///< SYN/s that reach the probe, a flood's included
   milliseconds delay{};        ///< from a client's SYN to its accept(), in all but rare cases
-  fraction survival = 0.999;   ///< of the connections, those whose record is still there at accept()
+  fraction survival = 0.999;   ///< the share of connections whose record is still there at accept()
 };
 
-namespace detail {
-
-constexpr std::uint32_t max_buckets = 1U << 22;
-/// With fewer, writers on several CPUs would often meet in one bucket, where all but one give up. 512 KiB.
-constexpr std::uint32_t min_sized_buckets = 256;
-
-/// Erlang's B: the share of newcomers that finds all servers taken, at an offered load of `a`.
-constexpr double erlang_b(unsigned servers, double a) noexcept {
-  double b = 1;
-  for (unsigned n = 1; n <= servers; ++n) b = a * b / (n + a * b);
-  return b;
-}
-
-/// P(N < n), N Poisson with mean `a`.
-constexpr double poisson_below(unsigned n, double a) noexcept {
-  if (a > 500)
-    return 0;  // less than 1e-100 for every n that is a number of slots; exp(a) would overflow later
-  double below = 0, all = 0, term = 1;
-  for (unsigned k = 0; k < a || term > all * 1e-18; ++k) {
-    if (k < n) below += term;
-    all += term;
-    term *= a / (k + 1);
-  }
-  return below / all;
-}
-
-}  // namespace detail
-
-/// The share of connections whose record is still in the table `delay` after their SYN, if SYNs of `syn_rate`
-/// other connections arrive per second. A hold shorter than the delay is taken for none: it gains about
-/// nothing. What else can cost a record is not in it: two CPUs in one bucket at once, conflicts.
+/// The share of connections whose record is still in the table `delay` after their SYN, if `syn_rate` SYNs of
+/// other connections arrive per second. A hold shorter than the delay counts as none, because it gains about
+/// nothing. Two CPUs that write one bucket at once, and conflicts, cost records too and are not in this
+/// number.
 constexpr double expected_survival(const probe_config& c, double syn_rate, milliseconds delay) noexcept {
   const double per_bucket = syn_rate / c.buckets / 1000;
   return c.hold.count < delay.count ? detail::poisson_below(SYNFP_WAYS, per_bucket * delay.count)
                                     : 1 - detail::erlang_b(SYNFP_WAYS, per_bucket * c.hold.count);
 }
+
+namespace detail {
+constexpr std::uint32_t max_buckets = 1U << 22;
+/// With fewer, writers on several CPUs would often meet in one bucket, where all but one give up. 512 KiB.
+constexpr std::uint32_t min_sized_buckets = 256;
+}  // namespace detail
 
 /// `base` with the smallest table that bears `load`, and the hold for it. max_age and conflict_window grow
 /// where they must. buckets is 0 if no table does.
@@ -95,6 +69,17 @@ constexpr probe_config sized_for(const syn_load& load, probe_config base = {}) n
 
 namespace detail {
 template <syn_load L, probe_config C>
+struct checked_load;
+}  // namespace detail
+
+/// The configuration of a table that bears L, at compile time:
+/// `capture::probe<sized<syn_load{.syn_rate = 200'000, .delay = {100}, .survival = 0.999}>>`. What is not a
+/// matter of size comes from C.
+template <syn_load L, probe_config C = probe_config{}>
+inline constexpr probe_config sized = detail::checked_load<L, C>::result;
+
+namespace detail {
+template <syn_load L, probe_config C>
 struct checked_load {
   static constexpr probe_config result = sized_for(L, C);
   static_assert(L.syn_rate != 0,
@@ -109,11 +94,5 @@ struct checked_load {
       "syn_load asks for more than 2^22 buckets, a table of 8 GiB: lower syn_rate, delay or survival");
 };
 }  // namespace detail
-
-/// The configuration of a table that bears L, at compile time:
-/// `capture::probe<sized<syn_load{.syn_rate = 200'000, .delay = {100}, .survival = 0.999}>>`. What is not a
-/// matter of size comes from C.
-template <syn_load L, probe_config C = probe_config{}>
-inline constexpr probe_config sized = detail::checked_load<L, C>::result;
 
 SYNFP_END_NAMESPACE

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A captured TCP SYN: its raw IP and TCP headers with views on them, and what a lookup of one says.
+// A captured TCP SYN: its raw IP and TCP headers with views on them.
 #pragma once
 
 #include <array>
@@ -8,241 +8,25 @@
 #include <cstring>  // memcpy
 #include <optional>
 #include <span>
-#include <string_view>
 #include <type_traits>  // is_constant_evaluated
 
+#include <synfp/detail/big_endian.hpp>
+#include <synfp/detail/extension_headers.hpp>
 #include <synfp/endpoint.hpp>
+#include <synfp/ip_view.hpp>   // IWYU pragma: export
+#include <synfp/tcp_view.hpp>  // IWYU pragma: export
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
-/// Who caught a SYN.
-enum class capture_source : std::uint8_t { none, reuseport, xdp, saved_syn, fixed };
-
-/// How sure it is that the SYN is this connection's.
-enum class proof : std::uint8_t {
-  none,
-  tuple,     ///< addresses, ports and age match
-  verified,  ///< and the ACK that completed the handshake carried its sequence number + 1
-  exact,     ///< the kernel kept it with this very connection (TCP_SAVED_SYN)
-};
-
-/// Why there is no record.
-enum class miss : std::uint8_t {
-  none,          ///< there is one
-  not_captured,  ///< the probe never stored it
-  overwritten,   ///< the bucket was so busy that it may have been stored and evicted, or refused by `hold`
-  stale,         ///< the record is older than max_age
-  busy,          ///< writers kept the bucket busy, or a write was lost after the record was made
-  conflict,      ///< several different SYNs claimed this connection
-  unchecked,     ///< the SYN's checksum was not checked when it was stored, and no ACK has confirmed it
-  claimed,       ///< the record was given to an earlier connection; this one's SYN was not captured
-  displaced,     ///< someone else's program took the probe's place
-  cookie,        ///< TCP_SAVED_SYN is empty: the connection came by a SYN cookie, or it was read before
-  no_probe,      ///< no source is configured
-  truncated,     ///< a SYN came, and its headers could not be kept whole
-  unsupported,   ///< this kind of socket has no TCP_SAVED_SYN (MPTCP)
-};
-
-constexpr std::string_view to_string(capture_source s) noexcept {
-  switch (s) {
-    case capture_source::none: return "none";
-    case capture_source::reuseport: return "reuseport";
-    case capture_source::xdp: return "xdp";
-    case capture_source::saved_syn: return "saved_syn";
-    case capture_source::fixed: return "fixed";
-  }
-  return "unknown";
-}
-constexpr std::string_view to_string(proof p) noexcept {
-  switch (p) {
-    case proof::none: return "none";
-    case proof::tuple: return "tuple";
-    case proof::verified: return "verified";
-    case proof::exact: return "exact";
-  }
-  return "unknown";
-}
-constexpr std::string_view to_string(miss m) noexcept {
-  switch (m) {
-    case miss::none: return "none";
-    case miss::not_captured: return "not_captured";
-    case miss::overwritten: return "overwritten";
-    case miss::stale: return "stale";
-    case miss::busy: return "busy";
-    case miss::conflict: return "conflict";
-    case miss::unchecked: return "unchecked";
-    case miss::claimed: return "claimed";
-    case miss::displaced: return "displaced";
-    case miss::cookie: return "cookie";
-    case miss::no_probe: return "no_probe";
-    case miss::truncated: return "truncated";
-    case miss::unsupported: return "unsupported";
-  }
-  return "unknown";
-}
-
-namespace detail {
-constexpr std::uint16_t load_be16(const std::uint8_t* p) noexcept {
-  return static_cast<std::uint16_t>(p[0] << 8 | p[1]);
-}
-constexpr std::uint32_t load_be32(const std::uint8_t* p) noexcept {
-  return static_cast<std::uint32_t>(p[0]) << 24 | static_cast<std::uint32_t>(p[1]) << 16 |
-         static_cast<std::uint32_t>(p[2]) << 8 | static_cast<std::uint32_t>(p[3]);
-}
-}  // namespace detail
-
-/// The fields of an IP header, RFC 791 and RFC 8200. A view: valid while the bytes are.
-class ip_view {
- public:
-  constexpr explicit ip_view(const std::uint8_t* at) noexcept : at_(at) {}
-
-  constexpr bool is_v4() const noexcept { return at_[0] >> 4 == 4; }
-  constexpr unsigned version() const noexcept { return at_[0] >> 4; }
-  /// As on the wire, bytes: with options for IPv4; 40 for IPv6, without extension headers.
-  constexpr unsigned header_length() const noexcept { return is_v4() ? (at_[0] & 15U) * 4U : 40U; }
-  /// Bytes from the IP header to the end of the packet, as the header claims.
-  constexpr unsigned total_length() const noexcept {
-    return is_v4() ? detail::load_be16(at_ + 2) : 40U + detail::load_be16(at_ + 4);
-  }
-  /// TOS (IPv4) or traffic class (IPv6): DSCP and ECN.
-  constexpr std::uint8_t tos() const noexcept {
-    return is_v4() ? at_[1] : static_cast<std::uint8_t>((at_[0] & 15) << 4 | at_[1] >> 4);
-  }
-  constexpr std::uint16_t id() const noexcept {
-    return is_v4() ? detail::load_be16(at_ + 4) : std::uint16_t{0};
-  }
-  constexpr bool dont_fragment() const noexcept { return is_v4() && (at_[6] & 0x40) != 0; }
-  constexpr bool reserved_bit() const noexcept { return is_v4() && (at_[6] & 0x80) != 0; }
-  constexpr std::uint8_t ttl() const noexcept { return is_v4() ? at_[8] : at_[7]; }
-  /// Protocol (IPv4) or the first next header (IPv6).
-  constexpr std::uint8_t protocol() const noexcept { return is_v4() ? at_[9] : at_[6]; }
-  /// 20 bits; 0 for IPv4.
-  constexpr std::uint32_t flow_label() const noexcept {
-    return is_v4() ? 0 : detail::load_be32(at_) & 0xfffff;
-  }
-  /// Addresses, network order: 4 or 16 bytes.
-  constexpr std::span<const std::uint8_t> source() const noexcept {
-    return is_v4() ? std::span(at_ + 12, 4) : std::span(at_ + 8, 16);
-  }
-  constexpr std::span<const std::uint8_t> destination() const noexcept {
-    return is_v4() ? std::span(at_ + 16, 4) : std::span(at_ + 24, 16);
-  }
-
- private:
-  const std::uint8_t* at_;
-};
-
-/// One TCP option. `data` is what follows kind and length.
-struct tcp_option {
-  std::uint8_t kind = 0;
-  std::span<const std::uint8_t> data;
-};
-
-/// Walks TCP options, RFC 9293 3.2: NOP is yielded, EOL ends the walk without being yielded, a length below 2
-/// or past the end ends it and sets malformed().
-class tcp_option_walk {
- public:
-  constexpr explicit tcp_option_walk(std::span<const std::uint8_t> bytes) noexcept : rest_(bytes) {}
-
-  constexpr std::optional<tcp_option> next() noexcept {
-    if (rest_.empty()) return std::nullopt;
-    const std::uint8_t kind = rest_[0];
-    if (kind == 0) {
-      end_ = true;
-      rest_ = {};
-      return std::nullopt;
-    }
-    if (kind == 1) {
-      rest_ = rest_.subspan(1);
-      return tcp_option{kind, {}};
-    }
-    if (rest_.size() < 2 || rest_[1] < 2 || rest_[1] > rest_.size()) {
-      malformed_ = true;
-      rest_ = {};
-      return std::nullopt;
-    }
-    const std::size_t length = rest_[1];
-    const tcp_option option{kind, rest_.subspan(2, length - 2)};
-    rest_ = rest_.subspan(length);
-    return option;
-  }
-  constexpr bool malformed() const noexcept { return malformed_; }
-  constexpr bool end_of_list() const noexcept { return end_; }  ///< an EOL was met
-
- private:
-  std::span<const std::uint8_t> rest_;
-  bool malformed_ = false;
-  bool end_ = false;
-};
-
-/// The fields of a TCP header with its options, RFC 9293 3.1. A view: valid while the bytes are.
-class tcp_view {
- public:
-  enum flag : std::uint16_t {
-    fin = 1,
-    syn = 2,
-    rst = 4,
-    psh = 8,
-    ack = 16,
-    urg = 32,
-    ece = 64,
-    cwr = 128,
-    ns = 256
-  };
-
-  /// What the well-known options say. An option of the wrong length is ignored; the last of a kind wins.
-  struct known_options {
-    std::optional<std::uint16_t> mss;          // kind 2, RFC 9293 3.7.1
-    std::optional<std::uint8_t> window_scale;  // kind 3, RFC 7323 2.2
-    bool sack_permitted = false;               // kind 4, RFC 2018 2
-    struct timestamps {
-      std::uint32_t value, echo;
-    };
-    std::optional<timestamps> timestamp;  // kind 8, RFC 7323 3.2
-  };
-
-  constexpr explicit tcp_view(const std::uint8_t* at) noexcept : at_(at) {}
-
-  constexpr std::uint16_t source_port() const noexcept { return detail::load_be16(at_); }
-  constexpr std::uint16_t destination_port() const noexcept { return detail::load_be16(at_ + 2); }
-  constexpr std::uint32_t sequence() const noexcept { return detail::load_be32(at_ + 4); }
-  constexpr std::uint32_t acknowledgment() const noexcept { return detail::load_be32(at_ + 8); }
-  constexpr unsigned header_length() const noexcept { return (at_[12] >> 4) * 4U; }  ///< bytes, with options
-  /// A combination of `flag`.
-  constexpr std::uint16_t flags() const noexcept {
-    return static_cast<std::uint16_t>((at_[12] & 1) << 8 | at_[13]);
-  }
-  constexpr std::uint16_t window() const noexcept { return detail::load_be16(at_ + 14); }  ///< unscaled
-  constexpr std::uint16_t urgent_pointer() const noexcept { return detail::load_be16(at_ + 18); }
-  constexpr std::span<const std::uint8_t> option_bytes() const noexcept {
-    return {at_ + 20, header_length() - 20};
-  }
-  constexpr tcp_option_walk options() const noexcept { return tcp_option_walk(option_bytes()); }
-
-  constexpr known_options known() const noexcept {
-    known_options k;
-    for (tcp_option_walk walk = options(); const auto o = walk.next();) {
-      const auto& d = o->data;
-      if (o->kind == 2 && d.size() == 2) k.mss = detail::load_be16(d.data());
-      if (o->kind == 3 && d.size() == 1) k.window_scale = d[0];
-      if (o->kind == 4 && d.empty()) k.sack_permitted = true;
-      if (o->kind == 8 && d.size() == 8)
-        k.timestamp = known_options::timestamps{detail::load_be32(d.data()), detail::load_be32(d.data() + 4)};
-    }
-    return k;
-  }
-
- private:
-  const std::uint8_t* at_;
-};
-
-/// A SYN as it was on the wire, from the IP header to the end of the TCP header, laid out as TCP_SAVED_SYN
-/// does; and how it arrived. A value: copy it freely. Made only by from_bytes() and the capture sources, so
-/// every view on it is within bounds whatever the sender put into it.
+/// A SYN as it was on the wire, from the IP header to the end of the TCP header, as TCP_SAVED_SYN gives it;
+/// and how it arrived. A value: copy it freely; ip() and tcp() look into it and are valid while it is. Only
+/// from_bytes(), from_parts() and the capture sources fill it, so every view on it is within bounds whatever
+/// the sender put into it.
 class syn_record {
  public:
-  static constexpr std::size_t max_bytes = 120;  ///< 60 of IPv4 with options + 60 of TCP
+  /// 60 of IPv4 with options + 60 of TCP.
+  static constexpr std::size_t max_bytes = 120;
 
   /// How the SYN arrived. 0 or empty: the source does not know.
   struct arrival {
@@ -279,7 +63,7 @@ class syn_record {
     return record;
   }
 
-  /// from_parts() in place, for those who count nanoseconds. False, and unchanged, if the parts do not fit.
+  /// from_parts() in place, which saves a copy. False, and the record is unchanged, if the parts do not fit.
   constexpr bool assign_parts(std::span<const std::uint8_t> ip, std::span<const std::uint8_t> tcp,
                               unsigned tcp_offset) noexcept {
     if (ip.size() < 20 || (ip[0] >> 4 != 4 && ip[0] >> 4 != 6)) return false;
@@ -351,28 +135,18 @@ class syn_record {
     if (b.size() < 20) return std::nullopt;
     if (b[0] >> 4 == 4) {
       const unsigned length = (b[0] & 15U) * 4U;
-      if (length < 20 || b[9] != 6 || (detail::load_be16(b.data() + 6) & 0x3fff) != 0) return std::nullopt;
+      if (length < 20 || b[9] != detail::protocol_tcp || (detail::load_be16(b.data() + 6) & 0x3fff) != 0)
+        return std::nullopt;
       return length;
     }
     if (b[0] >> 4 != 6 || b.size() < 40) return std::nullopt;
-    std::uint8_t next = b[6];
-    unsigned offset = 40;
-    while (next != 6) {  // ends: the offset grows
-      const bool known = next == 0 || next == 43 || next == 60 || next == 51 || next == 44;
-      if (!known || b.size() < offset + 4) return std::nullopt;
-      const unsigned units = b[offset + 1];
-      unsigned length = (units + 1) * 8;
-      if (next == 51) length = (units + 2) * 4;
-      if (next == 44) {
-        // An atomic fragment, RFC 6946, is a whole packet: offset 0 and no more to come.
-        if ((detail::load_be16(b.data() + offset + 2) & 0xfff9) != 0) return std::nullopt;
-        length = 8;
-      }
-      next = b[offset];
-      offset += length;
-      if (offset > 0xffff) return std::nullopt;  // more than tcp_offset_ can say
-    }
-    return offset;
+    // Each header has at least 8 bytes, so the offset, which tcp_offset_ must be able to say, bounds the
+    // walk.
+    const auto at = detail::skip_extension_headers(b, {.headers = b.size(), .offset = 0xffff});
+    if (at.why != detail::transport_header::end::reached || at.protocol != detail::protocol_tcp ||
+        at.first_fragment)
+      return std::nullopt;
+    return static_cast<unsigned>(at.offset);
   }
 
   constexpr endpoint end(std::span<const std::uint8_t> a, std::uint16_t port) const noexcept {
@@ -389,26 +163,5 @@ class syn_record {
   arrival arrival_;
 };
 static_assert(alignof(syn_record) <= 16, "coroutine frames do not align more strictly");
-
-/// The answer to "which SYN opened this connection?": a record with its source and proof, or the reason for a
-/// miss. Tests true if there is a record; `*` and `->` give it then.
-struct syn_lookup {
-  syn_record record;
-  capture_source source = capture_source::none;
-  synfp::proof proof = synfp::proof::none;
-  synfp::miss miss = synfp::miss::no_probe;
-  std::optional<std::uint64_t>
-      age_ns;  ///< from the SYN's arrival to the lookup; empty if the source does not know
-
-  constexpr explicit operator bool() const noexcept { return miss == synfp::miss::none; }
-  constexpr const syn_record& operator*() const noexcept { return record; }
-  constexpr const syn_record* operator->() const noexcept { return &record; }
-
-  static constexpr syn_lookup missed(synfp::miss why) noexcept {
-    syn_lookup l;
-    l.miss = why;
-    return l;
-  }
-};
 
 SYNFP_END_NAMESPACE

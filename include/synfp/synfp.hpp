@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Everything but fingerprint/ja4t.hpp, whose method is not free for every use. Programs that use a part
-// include that part: compile time and libraries follow from the headers.
+// All that a program names, without fingerprint/ja4t.hpp, whose method is not free for every use:
+// synfp::server and routes, capture sources, fingerprints, JSON. What these need comes with them. Programs
+// that use a part include that part: compile time and libraries follow from the headers.
 #pragma once
 
+#include <synfp/capture/counters.hpp>      // IWYU pragma: export
 #include <synfp/capture/first_of.hpp>      // IWYU pragma: export
 #include <synfp/capture/fixed.hpp>         // IWYU pragma: export
 #include <synfp/capture/pin.hpp>           // IWYU pragma: export

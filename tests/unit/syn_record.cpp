@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <synfp/capture/lookup.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
 #include <synfp/syn_record.hpp>
 

@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 
+#include <synfp/detail/extension_headers.hpp>
 #include <synfp/syn_record.hpp>
 
 #include "link.hpp"
@@ -110,42 +111,8 @@ constexpr network not_tcp(std::uint8_t protocol, std::span<const std::uint8_t> p
   return refusal::not_a_syn;
 }
 
-/// What an IPv6 packet holds behind its extension headers, bytes from the IP header; or a refusal.
-struct transport {
-  refusal why = refusal::none;
-  std::size_t at = 0;
-  std::uint8_t protocol = 0;
-  bool fragment = false;  ///< the first one; there are more
-  constexpr transport(refusal r) noexcept : why(r) {}
-  constexpr transport(std::size_t offset, std::uint8_t next, bool first) noexcept
-      : at(offset), protocol(next), fragment(first) {}
-};
-
-/// Walks IPv6 extension headers. `truncated`: what to say of a packet that ends too early.
-constexpr transport skip_extensions(std::span<const std::uint8_t> packet, refusal truncated) noexcept {
-  constexpr int most = 24;
-  std::uint8_t next = packet[6];
-  std::size_t at = 40;
-  bool fragment = false;
-  for (int walked = 0; next != 6; ++walked) {
-    if (walked == most) return refusal::extensions;
-    if (next != 0 && next != 43 && next != 44 && next != 60 && next != 51) break;
-    if (packet.size() < at + 4) return truncated;
-    // RFC 8200 4: in units of 8 bytes, not counting the first; RFC 4302 2.2: units of 4, minus 2
-    const std::size_t units = packet[at + 1];
-    const std::size_t more = next == 44 ? 8 : next == 51 ? (units + 2) * 4 : (units + 1) * 8;
-    if (next == 44) {
-      // RFC 6946: offset 0 and nothing more is a whole packet
-      const unsigned field = load_be16(&packet[at + 2]);
-      if ((field & 0xfff8) != 0) return refusal::fragment;
-      if ((field & 1) != 0) fragment = true;
-    }
-    next = packet[at];
-    at += more;
-    if (at > 1020) return refusal::extensions;
-  }
-  return {at, next, fragment};
-}
+/// As the XDP program walks: bpf/parse.bpf.h.
+constexpr synfp::detail::extension_limits extension_limits{.headers = 24, .offset = 1020};
 
 constexpr bool is_mapped(std::span<const std::uint8_t> address) noexcept {
   for (std::size_t i = 0; i < 10; ++i) {
@@ -174,18 +141,26 @@ constexpr frame_syn read_frame(int link, std::span<const std::uint8_t> frame,
   std::uint8_t protocol = ip.protocol();
   bool fragment = false;
   if (network.v6) {
-    const transport found = skip_extensions(packet, cut ? refusal::cut_short : refusal::bad_ip);
-    if (found.why != refusal::none) return found.why;
-    at = found.at;
+    using end = synfp::detail::transport_header::end;
+    const auto found = synfp::detail::skip_extension_headers(packet, extension_limits);
+    switch (found.why) {
+      case end::reached: break;
+      case end::truncated: return cut ? refusal::cut_short : refusal::bad_ip;
+      case end::fragment: return refusal::fragment;
+      case end::limit: return refusal::extensions;
+    }
+    at = found.offset;
     protocol = found.protocol;
-    fragment = found.fragment;
+    fragment = found.first_fragment;
   } else {
     if (at < 20) return refusal::bad_ip;
     const unsigned field = load_be16(&packet[6]);
     fragment = (field & 0x3fff) != 0;
-    if (protocol == 17 && (field & 0x1fff) != 0) return refusal::not_a_syn;  // the first one is looked at
+    if (protocol == synfp::detail::protocol_udp && (field & 0x1fff) != 0)
+      return refusal::not_a_syn;  // the first one is looked at
   }
-  if (protocol != 6) return not_tcp(protocol, packet.subspan(std::min(at, packet.size())), cut);
+  if (protocol != synfp::detail::protocol_tcp)
+    return not_tcp(protocol, packet.subspan(std::min(at, packet.size())), cut);
   if (fragment) return refusal::fragment;
 
   if (packet.size() < at + 20) return cut ? refusal::cut_short : refusal::bad_tcp;

@@ -14,7 +14,7 @@
 #include <span>
 #include <string_view>
 
-#include <synfp/syn_record.hpp>
+#include <synfp/detail/big_endian.hpp>
 
 namespace cli {
 

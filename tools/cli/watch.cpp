@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/capture/counters.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/scan.hpp>
 #include <synfp/privilege.hpp>
@@ -106,24 +107,14 @@ class calendar {
 
 /// What the probe saw and did not store.
 std::string refusals(const counters& before, const counters& after, bool ports_chosen) {
-  static constexpr std::pair<synfp_counter, const char*> reasons[] = {
-      {SYNFP_COUNT_CONFLICT, "other SYN of a known connection"},
-      {SYNFP_COUNT_HELD, "no room (hold)"},
-      {SYNFP_COUNT_BUSY, "bucket busy"},
-      {SYNFP_COUNT_NOT_IP, "not IP"},
-      {SYNFP_COUNT_FRAGMENT, "fragment"},
-      {SYNFP_COUNT_BAD_IP, "bad IP header"},
-      {SYNFP_COUNT_BAD_TCP, "bad TCP header"},
-      {SYNFP_COUNT_BAD_FLAGS, "SYN with FIN or RST"},
-      {SYNFP_COUNT_MAPPED, "v4-mapped IPv6 address"},
-      {SYNFP_COUNT_EXTENSIONS, "too many IPv6 extension headers"},
-      {SYNFP_COUNT_OTHER_PORT, "other port"},
-      {SYNFP_COUNT_OTHER_FAMILY, "other address family"},
-      {SYNFP_COUNT_VLAN, "more than eight VLAN tags"}};
   std::string text;
-  for (const auto& [which, name] : reasons) {
-    if (after[which] == before[which] || (which == SYNFP_COUNT_OTHER_PORT && ports_chosen)) continue;
-    text += fmt::format("{}{} {}", text.empty() ? "; refused: " : ", ", after[which] - before[which], name);
+  for (std::size_t which = 0; which < after.size(); ++which) {
+    const capture::counter_description& counted = capture::counter_descriptions[which];
+    if (!counted.refused || after[which] == before[which] ||
+        (which == SYNFP_COUNT_OTHER_PORT && ports_chosen))
+      continue;
+    text += fmt::format("{}{} {}", text.empty() ? "; refused: " : ", ", after[which] - before[which],
+                        counted.what);
   }
   return text;
 }

@@ -26,23 +26,23 @@ SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
 struct pin_options {
-  /// Who may read the table besides its owner (and root), the hash secret included; not write it. The
-  /// directory becomes 0710 and the maps' pins 0660 of this group, else 0700 and 0600. Every directory above
-  /// needs search permission (x) for it too.
+  /// The group that may read the table, the hash secret included, besides its owner and root; nobody may
+  /// write it. With a group the directory gets mode 0710 and the maps' pins 0660, else 0700 and 0600. The
+  /// group also needs search permission (x) for every directory above.
   std::optional<gid_t> group;
-  /// The group may also attach the program to listeners of its own. Whoever can do that can put any SYN into
-  /// the table, for any connection and even as verified: a listener in a network namespace of one's own owns
-  /// every address there. Trust the group as you trust the server.
+  /// Whether the group may also attach the program to listeners of its own. Grant this only to a group that
+  /// you trust like the server: anyone who can attach can insert any SYN into the table, for any connection
+  /// and even as verified, from a network namespace of their own, where a listener can have every address.
   bool attach = false;
 };
 
-/// A probe's pins: DIRECTORY/table, about, counts and, for hook::reuseport, program. They are there as long
-/// as this object; its owner keeps the directory locked (flock). A process that is killed leaves them behind,
-/// with records that nobody refreshes: readers refuse those by their age, and the next probe that pins there
-/// replaces them.
+/// A probe's pins: DIRECTORY/table, meta, counts and, for hook::reuseport, program. This object owns them: it
+/// removes them when it is destroyed, and keeps the directory locked (flock) until then. A process that is
+/// killed leaves them there with its last records, which readers refuse once they are too old; the next probe
+/// that pins there replaces them.
 ///
-/// The directory above may be another user's, who then decides what readers find there. This process is not
-/// led elsewhere by what that user renames or links meanwhile: it uses descriptors.
+/// If the directory above belongs to another user, that user decides what readers find there. But nothing
+/// that they rename or link meanwhile makes this process touch other files: it works with descriptors.
 class [[nodiscard]] pinned {
  public:
   /// Publishes the pins all at once, or nothing. `directory`: below a bpffs; its parent exists, its name has
@@ -84,9 +84,9 @@ class [[nodiscard]] pinned {
     std::swap(replaced_, other.replaced_);
     return *this;
   }
-  /// Removes the pins, unless someone else has put others into their place. The rights of their owner are
-  /// enough; where they do not reach into the directory above, an empty directory stays, which the next
-  /// probe takes.
+  /// Removes the pins, unless another process has replaced them. The rights of their owner are enough. If
+  /// these do not allow to remove the directory from the one above, it stays, empty, and the next probe takes
+  /// it.
   ~pinned() {
     if (pins_.get() >= 0) remove(pins_, name_);
   }

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include <synfp/abi.h>
+#include <synfp/capture/detail/bucket.hpp>
+#include <synfp/capture/detail/slot.hpp>
 #include <synfp/capture/source.hpp>
 #include <synfp/capture/table.hpp>
 #include <synfp/syn_record.hpp>
@@ -33,7 +35,7 @@ class scanner {
     beginning  ///< also what is in the table
   };
 
-  /// Most records of one walk; there may be 14 more.
+  /// A walk stops at the first bucket after so many records, so it may give 14 more.
   static constexpr std::size_t batch = 16384;
 
   /// `t` must outlive it.
@@ -83,50 +85,41 @@ class scanner {
     std::uint64_t ports_isn = 0;  // the first 8 bytes of the TCP header
     std::uint32_t tag = 0;        // of the whole key
     std::uint32_t time32 = 0;     // of its insertion
+    friend bool operator==(const identity&, const identity&) = default;
   };
   /// Linux sends a SYN again after at most 64 s.
   static constexpr std::uint32_t copy_within = std::uint32_t{70'000'000'000 >> SYNFP_TIME_SHIFT};
-  static_assert(offsetof(synfp_slot, tcp) % sizeof(std::uint64_t) == 0);
 
   std::uint64_t written() const noexcept {
     const auto c = table_.counters();
     return c[SYNFP_COUNT_STORED] + c[SYNFP_COUNT_REPLACED];
   }
 
-  // The rules of table::find(): nothing is believed before the sequence was found unchanged.
   void visit(std::size_t index) {
     const synfp_bucket& bucket = table_.buckets_[index];
-    identity* const seen = &seen_[index * SYNFP_WAYS];
-    for (int attempt = 0; attempt < table::attempts; ++attempt) {
-      const synfp_u32 sequence = __atomic_load_n(&bucket.sequence, __ATOMIC_ACQUIRE);
-      if (sequence == sequence_[index]) return;
-      if ((sequence & 1) != 0) {
-        table::pause();
-        continue;
-      }
-      std::size_t changed = 0;
+    if (detail::bucket_sequence(bucket) == sequence_[index]) return;
+    identity* const before = &seen_[index * SYNFP_WAYS];
+    std::size_t changed = 0;
+    const auto sequence = detail::read_bucket(bucket, [&](const detail::bucket_view& seen) noexcept {
+      changed = 0;
       for (std::uint8_t way = 0; way < SYNFP_WAYS; ++way) {
         news& n = news_[changed];
-        n.now.tag = detail::load_payload(bucket.tag[way]);
-        n.now.time32 = detail::load_payload(bucket.time32[way]);
-        n.now.ports_isn = detail::load_payload(*reinterpret_cast<const synfp_u64*>(bucket.slot[way].tcp));
-        if (n.now.tag == 0 || (n.now.tag == seen[way].tag && n.now.time32 == seen[way].time32 &&
-                               n.now.ports_isn == seen[way].ports_isn))
-          continue;
-        table::copy(bucket.slot[way], n.slot);
+        n.now = {.ports_isn = seen.ports_isn(way), .tag = seen.tag(way), .time32 = seen.time32(way)};
+        if (n.now.tag == 0 || n.now == before[way]) continue;
+        seen.copy_slot(way, n.slot);
         n.way = way;
         ++changed;
       }
-      detail::payload_fence();
-      if (__atomic_load_n(&bucket.sequence, __ATOMIC_RELAXED) != sequence) continue;
-      sequence_[index] = sequence;
-      for (const news& n : std::span(news_).first(changed)) {
-        note(n.slot, n.now, seen[n.way]);
-        seen[n.way] = n.now;
-      }
+    });
+    if (!sequence) {
+      ++busy_;
       return;
     }
-    ++busy_;
+    sequence_[index] = *sequence;
+    for (const news& n : std::span(news_).first(changed)) {
+      note(n.slot, n.now, before[n.way]);
+      before[n.way] = n.now;
+    }
   }
 
   void note(const synfp_slot& slot, const identity& now, const identity& before) {
@@ -142,7 +135,7 @@ class scanner {
     const std::uint64_t since = since_ >> SYNFP_TIME_SHIFT;
     if (inserted < since || (inserted == since && slot.time < since_)) return;
     syn_record record;
-    if (!table_.to_record(slot, record)) return;
+    if (!detail::to_record(slot, table_.clock_offset_, record)) return;
     found_.push_back(record);
     ++accounted_;
   }

@@ -6,14 +6,14 @@
 #include <cstdint>
 #include <ctime>  // clock_gettime
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/setup_error.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
-/// An accepted connection whose SYN is looked for. `local` always needs its port; its address does not matter
+/// An accepted connection whose SYN is wanted. `local` always needs its port; its address does not matter
 /// to a probe with key_scope::peer.
 struct connection {
   int fd = -1;

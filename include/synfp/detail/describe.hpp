@@ -14,7 +14,8 @@
 SYNFP_BEGIN_NAMESPACE
 namespace detail {
 
-/// Everything but the secret and the number of CPUs. `more`: ports besides those of `c`, together at most 8.
+/// The metadata for `c`, without the secret and the number of CPUs. `more`: ports besides those of `c`,
+/// together at most 8.
 constexpr synfp_meta describe(const probe_config& c, std::span<const std::uint16_t> more = {}) noexcept {
   synfp_meta m{};
   m.magic = SYNFP_ABI_MAGIC;

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <span>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fingerprint/initial_ttl.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -32,7 +33,7 @@ class haproxy_bytes_type {
 /// ip.fp(mode): `mode` is a sum of 1 (adds the TTL), 2 (adds the option kinds) and 4 (adds the source
 /// address). Defined for every record, whatever its TCP flags. The walk is HAProxy's: it ends at EOL and at
 /// an option whose length is missing, below 2 or beyond the header, which is not told. The last MSS and
-/// window scale count, and are the bytes behind their length byte whatever that says, those of the next
+/// window scale count, and are the bytes after their length byte whatever that says, those of the next
 /// option included, if the header has them. Development versions before 3.4 had 7 bytes, or looped on a
 /// length of 0. Records that are truncated() lose nothing. HAProxy gives nothing for IPv6 with an
 /// authentication header, which it measures wrongly; this does.
@@ -40,9 +41,11 @@ constexpr haproxy_bytes_type haproxy_bytes(const syn_record& syn, unsigned mode 
   const ip_view ip = syn.ip();
   const tcp_view tcp = syn.tcp();
   const bool v6 = !ip.is_v4();
-  const unsigned ttl = ip.ttl();
-  const unsigned ttl_class = ttl <= 32 ? 0U : ttl <= 64 ? 1U : ttl <= 128 ? 2U : 3U;
-  const bool extended = v6 ? ip.protocol() != 6 && ip.protocol() != 17 : ip.header_length() != 20;
+  const unsigned sent = initial_ttl(syn);
+  const unsigned ttl_class = sent == 32 ? 0U : sent == 64 ? 1U : sent == 128 ? 2U : 3U;
+  const bool extended =
+      v6 ? ip.protocol() != synfp::detail::protocol_tcp && ip.protocol() != synfp::detail::protocol_udp
+         : ip.header_length() != 20;
 
   haproxy_bytes_type out;
   out.push_back(ip.tos());
@@ -58,18 +61,18 @@ constexpr haproxy_bytes_type haproxy_bytes(const syn_record& syn, unsigned mode 
   out.push_back(0);  // kinds: bit 0 is kind 2, bit 7 is kind 9 and all above
   if ((mode & 1) != 0) out.push_back(ip.ttl());
   const auto options = tcp.option_bytes();
-  for (std::size_t at = 0; at < options.size() && options[at] != 0;) {
+  for (std::size_t at = 0; at < options.size() && options[at] != tcp_option::eol;) {
     const std::size_t left = options.size() - at;
     const std::uint8_t kind = options[at];
-    const std::size_t length = kind == 1 ? 1 : left > 1 ? options[at + 1] : 0;
-    if (length == 0 || (kind != 1 && length < 2) || length > left) break;
+    const std::size_t length = kind == tcp_option::nop ? 1 : left > 1 ? options[at + 1] : 0;
+    if (length == 0 || (kind != tcp_option::nop && length < 2) || length > left) break;
     if ((mode & 2) != 0) out.push_back(kind);
     if (kind >= 2) out[7] = static_cast<std::uint8_t>(out[7] | 1U << (kind > 9 ? 7 : kind - 2));
-    if (kind == 2 && left >= 4) {
+    if (kind == tcp_option::mss && left >= 4) {
       out[5] = options[at + 2];
       out[6] = options[at + 3];
     }
-    if (kind == 3 && left >= 3) {
+    if (kind == tcp_option::window_scale && left >= 3) {
       const unsigned scale = options[at + 2] > 14 ? 15U : options[at + 2] + 1U;
       out[2] = static_cast<std::uint8_t>((out[2] & 0xf0U) | scale);
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <synfp/fingerprint/inconsistency.hpp>
+#include <synfp/fingerprint/initial_ttl.hpp>
 #include <synfp/fingerprint/os_label.hpp>
 #include <synfp/fingerprint/p0f.hpp>
 #include <synfp/fingerprint/p0f_database.hpp>
@@ -134,7 +135,8 @@ class identifier {
   }
 
   static bool has_windows_options(const p0f_signature& s) noexcept {
-    constexpr std::array<std::uint8_t, 6> kinds{2, 1, 3, 1, 1, 4};
+    constexpr std::array<std::uint8_t, 6> kinds{tcp_option::mss, tcp_option::nop, tcp_option::window_scale,
+                                                tcp_option::nop, tcp_option::nop, tcp_option::sack_permitted};
     return s.kinds == kinds.size() && std::equal(kinds.begin(), kinds.end(), s.kind.begin());
   }
 

@@ -43,7 +43,7 @@ enum class inconsistency : std::uint8_t {
   scanner_id,
   /// No signature fits without a difference, and the SYN has what TCP implementations do not send: a sequence
   /// number 0, an acknowledgment number, URG, PSH, an urgent pointer, the reserved bit of IP, an echoed
-  /// timestamp, data behind EOL, a window scale above 14, malformed options. Innocent: a middlebox that
+  /// timestamp, data after EOL, a window scale above 14, malformed options. Innocent: a middlebox that
   /// overwrites options; a sequence number is 0 once in 2^32.
   crafted,
 };

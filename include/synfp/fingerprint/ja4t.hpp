@@ -15,18 +15,18 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
 
 /// The window; the option kinds joined by '-', "00" without options; the MSS, at least two digits; the window
-/// scale, "00" if absent or 0. The walk is Wireshark's: EOL is listed, and so is every zero behind it, up to
+/// scale, "00" if absent or 0. The walk is Wireshark's: EOL is listed, and so is every zero after it, up to
 /// the first byte that is none; an option whose length is missing, below 2 or beyond the header ends the list
 /// unnamed; an MSS or window scale option of another length than its own is named but has no value; the last
 /// one counts. Where Wireshark fails inside of one option (SACK without a block, MPTCP too short for what it
-/// announces, SNACK, Riverbed's probes) it drops what is behind; that differs between its versions, and here
+/// announces, SNACK, Riverbed's probes) it drops what follows; that differs between its versions, and here
 /// the list goes on. Defined for every record, SYN with ECN included, for which the plugin prints none.
 /// Longest: "65535_" 6; 40 bytes of options at 2 characters per byte ("1-", "255-") without the last '-' 79;
 /// "_65535" 6; "_255" 4: 95.
@@ -43,15 +43,15 @@ constexpr fixed_text<95> ja4t(const syn_record& syn) noexcept {
   for (std::size_t at = 0; at < options.size();) {
     const std::size_t left = options.size() - at;
     const unsigned kind = options[at];
-    if (ended && kind != 0) break;
-    ended = kind == 0;
-    const std::size_t length = kind <= 1 ? 1 : left > 1 ? options[at + 1] : 0;
-    if (length == 0 || (kind > 1 && length < 2) || length > left) break;
+    if (ended && kind != tcp_option::eol) break;
+    ended = kind == tcp_option::eol;
+    const std::size_t length = kind <= tcp_option::nop ? 1 : left > 1 ? options[at + 1] : 0;
+    if (length == 0 || (kind > tcp_option::nop && length < 2) || length > left) break;
     if (!first) out.push_back('-');
     first = false;
     out.append_number(kind);
-    if (kind == 2 && length == 4) mss = synfp::detail::load_be16(&options[at + 2]);
-    if (kind == 3 && length == 3) scale = options[at + 2];
+    if (kind == tcp_option::mss && length == 4) mss = synfp::detail::load_be16(&options[at + 2]);
+    if (kind == tcp_option::window_scale && length == 3) scale = options[at + 2];
     at += length;
   }
   if (first) out.append("00");

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -17,7 +17,7 @@ namespace fingerprint {
 /// before its length is looked at; MSS takes 4 bytes and window scale 3, whatever their length byte says, and
 /// have no value if the header ends before; any other kind ends the list if its length is missing or below 2.
 /// Defined for every record. Longest: "65535:" 6; 40 bytes of options at 2 characters per byte ("1-", "255-"
-/// with its length) and one more where the header ends behind "255", 81; ":65535:255" 10.
+/// with its length) and one more where the header ends after "255", 81; ":65535:255" 10.
 constexpr fixed_text<192> muonfp(const syn_record& syn) noexcept {
   const tcp_view tcp = syn.tcp();
   const auto options = tcp.option_bytes();
@@ -31,15 +31,15 @@ constexpr fixed_text<192> muonfp(const syn_record& syn) noexcept {
     const unsigned kind = options[at];
     if (at != 0) out.push_back('-');
     out.append_number(kind);
-    if (kind == 0) break;
+    if (kind == tcp_option::eol) break;
     std::size_t length = 1;
-    if (kind == 2) {
+    if (kind == tcp_option::mss) {
       length = 4;
       if (left >= length) mss = synfp::detail::load_be16(&options[at + 2]);
-    } else if (kind == 3) {
+    } else if (kind == tcp_option::window_scale) {
       length = 3;
       if (left >= length) scale = options[at + 2];
-    } else if (kind != 1) {
+    } else if (kind != tcp_option::nop) {
       length = left > 1 ? options[at + 1] : 0;
       if (length < 2) break;
     }

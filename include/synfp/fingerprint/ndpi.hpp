@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <optional>
 
-#include <synfp/endpoint.hpp>  // fixed_text
 #include <synfp/fingerprint/detail/sha256.hpp>
+#include <synfp/fingerprint/initial_ttl.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -15,7 +16,7 @@ namespace fingerprint {
 
 /// The 12 bits of flags; the TTL rounded up to 32, 64, 128, 192 or 255; the window; and the first 12 digits
 /// of the SHA-256 of the options written in hexadecimal, kinds and values without lengths, timestamps without
-/// values. The walk is nDPI's: EOL, and what is behind it, is listed like NOP; an option without a length
+/// values. The walk is nDPI's: EOL, and what is after it, is listed like NOP; an option without a length
 /// ends the list, one that goes beyond the header is listed as far as it goes; one of length 0 is listed
 /// again and again until nDPI's buffer of 63 bytes is full; positions wrap at 256. Empty where nDPI has none:
 /// none of SYN, ECE and CWR is set, or ACK is. Longest: "4095_255_65535_" 15 and 12.
@@ -38,13 +39,13 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   while (at < options.size() && list.size() < list.capacity()) {
     const std::uint8_t kind = options[at];
     put(kind);
-    if (kind <= 1) {
+    if (kind <= tcp_option::nop) {
       ++at;
       continue;
     }
     if (at + 1U == options.size()) break;
     const std::uint8_t length = options[at + 1U];
-    if (kind != 8) {
+    if (kind != tcp_option::timestamps) {
       for (std::size_t i = at + 2U; i < std::size_t{at} + length && i < options.size(); ++i) put(options[i]);
     }
     at = static_cast<std::uint8_t>(at + length);
@@ -55,8 +56,7 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   fixed_text<27> out;
   out.append_number((header[12] & 15U) << 8 | header[13]);
   out.push_back('_');
-  const unsigned ttl = syn.ip().ttl();
-  out.append_number(ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : ttl <= 192 ? 192 : 255);
+  out.append_number(ttl_ceiling(syn.ip().ttl(), {32, 64, 128, 192}));
   out.push_back('_');
   out.append_number(tcp.window());
   out.push_back('_');

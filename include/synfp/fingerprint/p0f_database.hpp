@@ -145,8 +145,7 @@ class p0f_database {
   p0f_match answer(const detail::p0f_rule& rule, const p0f_signature& s, match_quality quality,
                    detail::p0f_difference d) const noexcept {
     const unsigned ttl = s.ttl;
-    const unsigned ceiling = ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255;
-    const unsigned hops = (d.ttl ? ceiling : rule.ttl) - ttl;
+    const unsigned hops = (d.ttl ? ttl_ceiling(ttl) : rule.ttl) - ttl;
     return {.label = &content_.labels[rule.label],
             .quality = quality,
             .line = rule.line,

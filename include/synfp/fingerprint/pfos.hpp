@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <optional>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fingerprint/initial_ttl.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -38,18 +39,18 @@ constexpr std::optional<fixed_text<98>> pfos(const syn_record& syn) noexcept {
     const std::size_t length = kind < sizes.size() ? sizes[kind] : 0;
     if (length == 0 || length > bytes.size() - at) return std::nullopt;
     switch (kind) {
-      case 0: options.push_back('E'); break;
-      case 1: options.push_back('N'); break;
-      case 2:
+      case tcp_option::eol: options.push_back('E'); break;
+      case tcp_option::nop: options.push_back('N'); break;
+      case tcp_option::mss:
         mss = synfp::detail::load_be16(&bytes[at + 2]);
         options.push_back('M');
         options.append_number(mss);
         break;
-      case 3:
+      case tcp_option::window_scale:
         options.push_back('W');
         options.append_number(bytes[at + 2]);
         break;
-      case 4: options.push_back('S'); break;
+      case tcp_option::sack_permitted: options.push_back('S'); break;
       default: options.append(synfp::detail::load_be32(&bytes[at + 2]) == 0 ? "T0" : "T");
     }
     at += length;
@@ -68,8 +69,7 @@ constexpr std::optional<fixed_text<98>> pfos(const syn_record& syn) noexcept {
     out.append_number(window);
   }
   out.push_back(':');
-  const unsigned ttl = ip.ttl();
-  out.append_number(ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255);
+  out.append_number(ttl_ceiling(ip.ttl()));
   out.append(ip.dont_fragment() ? ":1:" : ":0:");
   out.append_number(ip.total_length());
   out.push_back(':');

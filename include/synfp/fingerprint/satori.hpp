@@ -9,7 +9,8 @@
 #include <span>
 #include <string_view>
 
-#include <synfp/endpoint.hpp>  // fixed_text
+#include <synfp/fingerprint/initial_ttl.hpp>
+#include <synfp/fixed_text.hpp>
 #include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -34,14 +35,7 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
   fixed_text<102> out;
   out.append_number(tcp.window());
   out.push_back(':');
-  const unsigned ttl = ip.ttl();
-  out.append_number(ttl == 0     ? 0
-                    : ttl <= 16  ? 16
-                    : ttl <= 32  ? 32
-                    : ttl <= 60  ? 60
-                    : ttl <= 64  ? 64
-                    : ttl <= 128 ? 128
-                                 : 255);
+  out.append_number(ttl_ceiling(ip.ttl(), {0, 16, 32, 60, 64, 128}));
   out.append(ip.dont_fragment() ? ":1:" : ":0:");
   out.append_number(ip.header_length() + tcp.header_length());
   out.push_back(':');
@@ -58,7 +52,7 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
     const std::size_t left = options.size() - at;
     const std::uint8_t kind = options[at];
     std::span<const std::uint8_t> data;
-    if (kind <= 1) {
+    if (kind <= tcp_option::nop) {
       at += 1;
     } else {
       if (left < 2 || options[at + 1] < 2) return std::nullopt;
@@ -66,35 +60,35 @@ constexpr std::optional<fixed_text<102>> satori(const syn_record& syn) noexcept 
       data = options.subspan(at + 2, length - 2);
       at += length;
     }
-    padded = kind == 0;
+    padded = kind == tcp_option::eol;
     switch (kind) {
-      case 0: out.push_back('E'); break;
-      case 1: out.push_back('N'); break;
-      case 2: {
+      case tcp_option::eol: out.push_back('E'); break;
+      case tcp_option::nop: out.push_back('N'); break;
+      case tcp_option::mss: {
         if (data.size() != 2) return std::nullopt;
         const int mss = synfp::detail::load_be16(data.data());
         out.push_back('M');
         append_signed(mss > 32767 ? mss - 65536 : mss);
         break;
       }
-      case 3: {
+      case tcp_option::window_scale: {
         if (data.size() != 1) return std::nullopt;
         const int scale = data[0];
         out.push_back('W');
         append_signed(scale > 127 ? scale - 256 : scale);
         break;
       }
-      case 4: out.push_back('S'); break;
-      case 5: out.push_back('K'); break;
-      case 6: out.push_back('J'); break;
-      case 7: out.push_back('F'); break;
-      case 8:
+      case tcp_option::sack_permitted: out.push_back('S'); break;
+      case tcp_option::sack: out.push_back('K'); break;
+      case tcp_option::echo: out.push_back('J'); break;
+      case tcp_option::echo_reply: out.push_back('F'); break;
+      case tcp_option::timestamps:
         if (data.size() < 8) return std::nullopt;
         out.push_back('T');
         echoes = synfp::detail::load_be32(data.data() + 4) != 0;
         break;
-      case 9: out.push_back('P'); break;
-      case 10: out.push_back('R'); break;
+      case tcp_option::partial_order_permitted: out.push_back('P'); break;
+      case tcp_option::partial_order_profile: out.push_back('R'); break;
       default: out.push_back('U');
     }
   }

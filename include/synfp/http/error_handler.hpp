@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who is told of the exceptions of handlers.
+// Receives the exceptions of handlers.
 #pragma once
 
 #include <exception>

@@ -17,13 +17,15 @@ struct limits {
   /// The array of fields is part of the parser: 1.6 KiB at 100, what Apache and Node allow (100, 2000).
   static constexpr std::size_t max_headers = 100;
 
-  std::uint32_t request_line = 8 * 1024;  ///< with its CRLF; RFC 9112 3 recommends 8000 at least. Beyond: 414
-  std::uint32_t headers =
-      max_headers;  ///< count of header and trailer fields, at most max_headers. Beyond: 431
-  std::uint32_t header_block =
-      16 * 1024;                     ///< header and trailer lines with the empty ones; as Node. Beyond: 431
-  std::uint32_t body = 1024 * 1024;  ///< decoded; it is held in memory, hence as nginx's default. Beyond: 413
-  /// All chunk extensions of a request together. Nobody uses them but attackers. Beyond: 413
+  /// The request line with its CRLF. RFC 9112 3 recommends at least 8000. Beyond: 414
+  std::uint32_t request_line = 8 * 1024;
+  /// The number of header and trailer fields, at most max_headers. Beyond: 431
+  std::uint32_t headers = max_headers;
+  /// All header and trailer lines, with the empty ones; Node's default. Beyond: 431
+  std::uint32_t header_block = 16 * 1024;
+  /// The decoded body. It is held in memory, hence small: nginx's default. Beyond: 413
+  std::uint32_t body = 1024 * 1024;
+  /// All chunk extensions of a request together; clients do not send any. Beyond: 413
   std::uint32_t chunk_extensions = 1024;
   /// All chunk-size lines and the CRLFs after chunks: 1 MiB in chunks of 128 bytes fits, and in one-byte
   /// chunks (six bytes received for one kept) does not. Beyond: 413

@@ -44,7 +44,7 @@ struct header_field {
 /// meaningful once head_complete(), body() once complete.
 class request_parser : private detail::parse_state {
  public:
-  explicit request_parser(const limits& most = {}) noexcept : limits_(most) {
+  explicit request_parser(const limits& bounds = {}) noexcept : limits_(bounds) {
     if (limits_.headers > limits::max_headers) limits_.headers = limits::max_headers;
   }
 
@@ -65,7 +65,7 @@ class request_parser : private detail::parse_state {
     return status_;
   }
 
-  /// Forgets the request. The next one begins consumed() bytes behind where this one began.
+  /// Forgets the request. The next one begins consumed() bytes after the beginning of this one.
   void reset() noexcept { static_cast<detail::parse_state&>(*this) = {}; }
 
   parse_status status() const noexcept { return status_; }
@@ -151,7 +151,7 @@ class request_parser : private detail::parse_state {
   }
 
   /// The line at pos_ into `line`, without its CRLF, if it is there; else false, and refused with `too_long`
-  /// if it cannot end within `budget` bytes. Leaves pos_ behind the line.
+  /// if it cannot end within `budget` bytes. Leaves pos_ after the line.
   bool read_line(std::size_t budget, refusal too_long, std::string_view& line) noexcept {
     const std::size_t there = size_ - pos_;
     const std::size_t window = there < budget ? there : budget;

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string_view>
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/http/parser.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
@@ -38,7 +38,7 @@ class request {
   std::string_view target() const noexcept { return parsed_->target(); }
   /// The target up to '?', "*" for OPTIONS *.
   std::string_view path() const noexcept { return parsed_->path(); }
-  /// The target behind the first '?', or empty.
+  /// The target after the first '?', or empty.
   std::string_view query() const noexcept { return parsed_->query(); }
   /// 0 or 1, of HTTP/1.x.
   int version_minor() const noexcept { return parsed_->version_minor(); }

@@ -121,7 +121,7 @@ struct route_slot {
   Route route;
 };
 
-/// Shorter paths first: most comparisons then look at no character.
+/// Shorter paths first: then the length alone decides most comparisons.
 constexpr bool path_less(std::string_view a, std::string_view b) noexcept {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }

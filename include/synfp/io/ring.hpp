@@ -217,7 +217,7 @@ class ring {
     ++in_flight_;
   }
   /// Hands over what is queued. An SQE names a descriptor by number: before that number may be closed and
-  /// used again by someone who does not wait for the last completion, the kernel must have looked it up.
+  /// used again by code that does not wait for the last completion, the kernel must have looked it up.
   void submit_all() noexcept;
   /// The ring refuses operations: it is at the end of run() or being destroyed.
   bool closing() const noexcept { return closing_; }
@@ -238,7 +238,7 @@ class ring {
   friend class sender;
 
   static constexpr std::size_t resumptions_per_turn = 256;
-  // Who comes back within this time finds the memory still here.
+  // Load that returns within this time finds the memory still here.
   static constexpr std::chrono::nanoseconds trim_after = std::chrono::seconds(1);
 
   struct completion {

@@ -22,7 +22,7 @@ namespace io {
 template <class T = void>
 class task;
 
-/// Takes an exception that nobody caught. It runs where the coroutine ends, so it must return soon.
+/// Receives an exception that no code caught. It runs where the coroutine ends, so it must return soon.
 using escape_handler = void (*)(void* context, std::exception_ptr why) noexcept;
 
 namespace detail {

@@ -2,8 +2,8 @@
 // What is known of a connection besides its bytes.
 #pragma once
 
+#include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
-#include <synfp/syn_record.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace net {

@@ -37,13 +37,14 @@ using notice = std::function<void(std::string_view)>;
 /// port exists makes listen() fail with EADDRINUSE.
 class listen_group {
  public:
-  static constexpr int default_backlog =
-      4096;  ///< half-open connections before the kernel answers with SYN cookies
+  /// Half-open connections before the kernel answers with SYN cookies.
+  static constexpr int default_backlog = 4096;
 
-  /// `at`: port 0 lets the kernel choose, see local(). [::] also takes IPv4. Refuses a port that another
-  /// program listens on, also if it would share it, and names that program. If nobody alive is to be seen
-  /// behind the port, blocks for up to 2 s until it is free, and tells `notice` when that takes long: the
-  /// sockets of a killed server live on until the kernel has taken its rings apart.
+  /// `at`: with port 0 the kernel chooses one, see local(). [::] also accepts IPv4. A port that another
+  /// program listens on is refused, even if that program would share it, and the error names the program. If
+  /// the port is taken and no live process has it, open() blocks for up to 2 s until it is free, and calls
+  /// `tell` when that takes long: the sockets of a killed server live on until the kernel has torn down its
+  /// rings.
   template <capture::source Source>
   static setup_result<listen_group> open(const endpoint& at, unsigned sockets, Source& source,
                                          int backlog = default_backlog, const notice& tell = {}) {

@@ -54,7 +54,7 @@ class listener {
     }
     return *this;
   }
-  /// Closes at once, which resets connections that nobody has accepted; stop() does not.
+  /// Closes at once, which resets connections that were not accepted yet; stop() does not.
   ~listener() { reset(); }
 
   /// Awaits the next connection: result<accepted>. Fails only when nothing more will come: errc::stopped,

@@ -113,7 +113,7 @@ class server {
       shared_->rings.reserve(options_.threads);
     }
     shared_->unready = options_.threads;  // before there is another thread
-    // Nothing from here to the last join() may throw: who destroys a running std::thread ends the program.
+    // Nothing from here to the last join() may throw: destroying a running std::thread ends the program.
     const auto work = [&](unsigned index) {
       bool ready = false;
 #if defined(__cpp_exceptions)

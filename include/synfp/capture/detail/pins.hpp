@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Objects of BPF by path, with bpf(2) alone.
+// BPF objects by path, with bpf(2) alone.
 #pragma once
 
 #include <fcntl.h>
@@ -16,28 +16,11 @@
 #include <string>
 #include <utility>
 
+#include <synfp/capture/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
-
-class owned_fd {
- public:
-  owned_fd() = default;
-  explicit owned_fd(int fd) noexcept : fd_(fd) {}
-  owned_fd(owned_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  owned_fd& operator=(owned_fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~owned_fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// The files of a pinned probe; the last one only of a listener's.
 inline constexpr const char* pin_names[] = {"table", "meta", "counts", "program"};

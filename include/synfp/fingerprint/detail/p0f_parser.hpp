@@ -291,7 +291,7 @@ class p0f_parser {
   /// "=[text]", if it is there.
   bool skip_bracketed(std::string_view& value) {
     if (!skip(value, "=")) return true;
-    if (!skip(value, "[")) return fail("no '[' behind '='; write =[text]");
+    if (!skip(value, "[")) return fail("no '[' after '='; write =[text]");
     const std::string_view text = read_while(value, [](char c) { return c != ']'; });
     if (text.empty() || !skip(value, "]"))
       return fail("malformed =[text]; the text is empty or ']' is missing");
@@ -326,11 +326,11 @@ class p0f_parser {
     return n;
   }
   /// Digits and what must follow.
-  bool read_number(std::string_view& v, char behind, std::uint32_t most, const char* field,
+  bool read_number(std::string_view& v, char after, std::uint32_t most, const char* field,
                    std::uint32_t& out) {
     out = number(read_while(v, is_digit));
-    if (v.empty() || v[0] != behind)
-      return fail(std::string("malformed ") + field + "; write a number and '" + behind + '\'');
+    if (v.empty() || v[0] != after)
+      return fail(std::string("malformed ") + field + "; write a number and '" + after + '\'');
     v.remove_prefix(1);
     if (out > most) return fail(std::string(field) + " above " + std::to_string(most));
     return true;
@@ -344,7 +344,7 @@ class p0f_parser {
         !read_options(v, rule, layout) || !read_quirks(v, rule))
       return false;
     if (v != "*" && v != "0" && v != "+")
-      return fail("malformed payload class " + quoted(v) + "; write 0, + or * and nothing behind it");
+      return fail("malformed payload class " + quoted(v) + "; write 0, + or * and nothing after it");
     rule.payload = v == "*" ? p0f_rule::any : std::int8_t{v == "+"};
     return section_ != section::tcp_request || add(rule, layout);
   }
@@ -374,7 +374,7 @@ class p0f_parser {
     }
     if (!skip(v, ":")) return fail(form);
     rule.ttl = static_cast<std::uint8_t>(ttl);
-    // p0f loses the character behind "N-:": it reads 0 IP options out of "0" and out of "4".
+    // p0f loses the character after "N-:": it reads 0 IP options out of "0" and out of "4".
     if (rule.random_ttl && !v.empty()) v.remove_prefix(1);
     return true;
   }
@@ -396,8 +396,8 @@ class p0f_parser {
       rule.window_is = window_rule::any;
     } else if (skip(v, "%")) {
       rule.window_is = window_rule::modulo;
-      if (!read_number(v, ',', 65535, "window behind '%'", n)) return false;
-      if (n < 2) return fail("window behind '%' below 2; every window is a multiple of 1");
+      if (!read_number(v, ',', 65535, "window after '%'", n)) return false;
+      if (n < 2) return fail("window after '%' below 2; every window is a multiple of 1");
     } else if (v.starts_with("mss*") || v.starts_with("mtu*")) {
       rule.window_is = v[1] == 's' ? window_rule::mss : window_rule::mtu;
       v.remove_prefix(4);
@@ -414,15 +414,17 @@ class p0f_parser {
     return true;
   }
 
+  static bool skip_option(std::string_view& v, std::uint32_t kind) {
+    const std::string_view name = tcp_option_name(static_cast<std::uint8_t>(kind));
+    return !name.empty() && skip(v, name);
+  }
   bool read_options(std::string_view& v, p0f_rule& rule, p0f_layout& layout) {
-    static constexpr std::pair<std::string_view, std::uint8_t> names[] = {{"nop", 1}, {"mss", 2},  {"ws", 3},
-                                                                          {"sok", 4}, {"sack", 5}, {"ts", 8}};
     while (!v.starts_with(':')) {
       if (layout.kinds == p0f_signature::max_options) return fail("more than 24 TCP options");
       std::uint32_t kind = 0;
       if (skip(v, "eol")) {
         std::uint32_t padding = 0;
-        if (!skip(v, "+")) return fail("malformed eol; write eol+ and the number of bytes behind it");
+        if (!skip(v, "+")) return fail("malformed eol; write eol+ and the number of bytes after it");
         if (!read_number(v, ':', 255, "padding of eol, the last option,", padding)) return false;
         rule.eol_padding = static_cast<std::uint8_t>(padding);
         ++layout.kinds;
@@ -432,11 +434,10 @@ class p0f_parser {
         kind = number(read_while(v, is_digit));
         if (kind > 255) return fail("kind of a TCP option above 255");
       } else {
-        const auto known = std::find_if(std::begin(names), std::end(names),
-                                        [&v](const auto& name) { return skip(v, name.first); });
-        if (known == std::end(names))
+        kind = tcp_option::nop;
+        while (kind <= tcp_option::timestamps && !skip_option(v, kind)) ++kind;
+        if (kind > tcp_option::timestamps)
           return fail("unknown TCP option; p0f knows eol+N, nop, mss, ws, sok, sack, ts and ?N");
-        kind = known->second;
       }
       layout.kind[layout.kinds++] = static_cast<std::uint8_t>(kind);
       if (!v.starts_with(':') && !skip(v, ",")) return fail("malformed TCP options; separate them by commas");

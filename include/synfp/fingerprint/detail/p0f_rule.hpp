@@ -13,7 +13,7 @@
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint::detail {
 
-/// The option kinds of a SYN in their order; those behind the last are 0. Rules are searched by it.
+/// The option kinds of a SYN in their order; those after the last are 0. Rules are searched by it.
 struct p0f_layout {
   std::array<std::uint8_t, p0f_signature::max_options> kind{};
   std::uint8_t kinds = 0;

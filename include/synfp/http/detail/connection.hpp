@@ -161,7 +161,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       watch.idle = !parser.started();
       if (watch.idle) {
         if (!watch.spare.entered()) watch.spare.enter();
-        if (ring.stopping()) {  // who has not asked anything yet gets a short time to do so
+        if (ring.stopping()) {  // a client that has not asked yet gets a short time to do so
           if (served) co_return true;
           if (left > options.linger_timeout) left = options.linger_timeout;
         }

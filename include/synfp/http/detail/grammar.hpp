@@ -197,7 +197,8 @@ constexpr bool valid_chunk_extensions(std::string_view text) noexcept {
   return true;
 }
 
-/// The first byte that no field value has, or null. Eight at a time, as values are most of a request.
+/// The first byte that no field value has, or null. It looks at eight bytes at a time, because values are the
+/// largest part of a request.
 inline const char* find_control(std::string_view value) noexcept {
   constexpr std::uint64_t each = 0x0101010101010101;
   const char* p = value.data();

@@ -25,7 +25,7 @@ struct chunk {
   char* data = nullptr;
   std::uint32_t length = 0;
   std::uint32_t id = 0;    // of the buffer, or no_buffer
-  std::uint32_t size = 0;  // of a block of its own: what was allocated behind this
+  std::uint32_t size = 0;  // of a block of its own: the bytes allocated after this struct
 
   static constexpr std::uint32_t no_buffer = ~std::uint32_t{0};
 
@@ -51,8 +51,8 @@ class parked_reader : public list_link {
 /// buffers as the peer fills, whether anybody reads or not. So it takes from one group, `multishot`, and only
 /// while half of that is there. Whoever waits for bytes beyond that asks for one buffer of the other,
 /// `reserve`. No buffer stays in the reserve's way: when half of them are out, what arrives is copied at
-/// once. So nobody who does not read can keep a reader from its bytes, and what all of them hold is bounded
-/// by the pool and by the limit for copies.
+/// once. So a connection that is never read cannot keep a reader from its bytes, and what all of them hold is
+/// bounded by the pool and by the limit for copies.
 ///
 /// It outlives its ring while leases are out.
 class buffer_pool {
@@ -150,7 +150,7 @@ class buffer_pool {
     if (abandoned_) delete_if_unused();
   }
 
-  /// Those who were tried before go before those who were not.
+  /// Readers that have been retried before go ahead of those that have not.
   void park(parked_reader& reader) noexcept {
     if (reader.linked()) return;
     if (reader.retried) {
@@ -160,7 +160,7 @@ class buffer_pool {
     }
   }
   /// Once per turn. Buffers may have come back between the kernel's ENOBUFS and the moment it was read, and
-  /// then no later recycle() would wake the one who parked.
+  /// then no later recycle() would wake the reader that parked.
   void retry_parked() noexcept {
     const auto free_of = [](const group& g) { return g.count - g.leased; };
     std::uint32_t free = free_of(groups_[reserve]) + (plenty() ? free_of(groups_[multishot]) : 0);

@@ -19,13 +19,13 @@ class run_node : public list_link {
   explicit run_node(std::coroutine_handle<> h) noexcept : handle(h) {}
 
   std::coroutine_handle<> handle;
-  bool bulk = false;  // as it will be queued next: behind those who need little
+  bool bulk = false;  // how it is queued next: after coroutines that need little
 };
 
-/// First in, first out, in two classes. Who moves much data, or has had its turn and wants to go on, is
-/// `bulk` and waits for the others; these leave it a sixteenth of the resumptions, and it takes no more at a
-/// time. So with a thousand connections that always have work, the little work of one more does not wait for
-/// theirs.
+/// First in, first out, in two classes. A coroutine that moves much data, or that has had its turn and wants
+/// to go on, is `bulk`: it waits for the others. They leave the bulk class a sixteenth of the resumptions,
+/// which is also the most it gets while they have work. So with a thousand connections that always have work,
+/// the little work of one more does not wait for theirs.
 ///
 /// One per thread; a node is resumed by the thread that queued it.
 class run_queue {

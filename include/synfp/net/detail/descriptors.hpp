@@ -33,8 +33,8 @@ constexpr int few_descriptors_from(rlim_t limit) noexcept {
   return static_cast<int>(std::min<rlim_t>(limit - descriptor_reserve(limit), INT_MAX));
 }
 
-/// How many connections to end then. More than twice the reserve: those that are left have ended too before so
-/// many of them have come to lie above the gaps that the reserve is used up. One number less is enough for
+/// How many connections to end then. More than twice the reserve: those that are left have ended too before
+/// so many of them have come to lie above the gaps that the reserve is used up. One number less is enough for
 /// Linux 6.1, whose accept takes the next number before there is a connection for it.
 constexpr std::size_t descriptors_to_spare(rlim_t limit) noexcept {
   return static_cast<std::size_t>(descriptor_reserve(limit) * 5 / 2);

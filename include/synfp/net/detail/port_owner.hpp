@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who listens on a port already, as /proc tells it.
+// Which process already listens on a port, according to /proc.
 #pragma once
 
 #include <dirent.h>
@@ -125,7 +125,8 @@ inline std::string name_of(int proc, const char* pid) {
   return name;
 }
 
-/// Looks through the descriptors of all processes; at most at so many that it takes a fraction of a second.
+/// Looks through the descriptors of all processes, and stops after a number that takes a fraction of a
+/// second.
 inline port_owner find_port_owner(const endpoint& at) {
   port_owner owner;
   std::vector<listening_socket> sockets;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Attaches a program that is loaded.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include <synfp/capture/detail/libbpf.hpp>
+#include <synfp/capture/detail/load_failure.hpp>
+#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/setup_error.hpp>
+
+SYNFP_BEGIN_NAMESPACE
+namespace capture::detail {
+
+/// Attaches to the listen group of a socket that is bound and does not listen yet.
+inline setup_result<void> attach_to_listen_group(int program, int fd) {
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof program) == 0) return {};
+  const int number = errno;
+  const char* advice = number == EINVAL       ? "set SO_REUSEPORT on the socket before bind()"
+                       : number == EOPNOTSUPP ? "use a plain TCP socket, MPTCP listeners take no program"
+                       : number == ENOMEM     ? "raise net.core.optmem_max"
+                                              : "see setsockopt(2), SO_ATTACH_REUSEPORT_EBPF";
+  return setup_error{errc::system, number,
+                     std::string("cannot attach the probe to the listening socket (") +
+                         std::strerror(number) + "); " + advice};
+}
+
+/// Attaches to an interface that carries no other XDP program: native if the driver can, else generic. The
+/// program is attached as long as the returned fd is open.
+inline setup_result<owned_fd> attach_to_interface(int program, const std::string& interface) {
+  const unsigned index = ::if_nametoindex(interface.c_str());
+  if (index == 0 && (errno == EMFILE || errno == ENFILE)) {
+    const int number = errno;
+    return setup_error{errc::system, number, "cannot look for interface " + interface + why(number, {})};
+  }
+  if (index == 0)
+    return setup_error{errc::invalid, errno,
+                       "there is no interface '" + interface + "'; see 'ip link' for their names"};
+  auto query = libbpf_options<bpf_xdp_query_opts>();
+  if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
+    std::uint32_t id = query.prog_id;
+    for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
+      if (id == 0) id = one;
+    }
+    std::string name = "?";
+    const owned_fd other(bpf_prog_get_fd_by_id(id));
+    if (other.get() >= 0) {
+      bpf_prog_info info{};
+      __u32 length = sizeof info;
+      if (bpf_obj_get_info_by_fd(other.get(), &info, &length) == 0 && info.name[0] != '\0') name = info.name;
+    }
+    return setup_error{errc::system, EBUSY,
+                       "interface " + interface + " already carries an XDP program, id " +
+                           std::to_string(id) + " (" + name +
+                           "), which is not replaced; take it off (ip link set dev " + interface +
+                           " xdp off), or use another interface or hook::reuseport"};
+  }
+  int number = 0;
+  for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    auto options = libbpf_options<bpf_link_create_opts>();
+    options.flags = mode;
+    const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
+    if (fd >= 0) return owned_fd(fd);
+    number = -fd;
+    if (number == EBUSY || number == EEXIST || number == EPERM) break;
+  }
+  return setup_error{errc::system, number,
+                     "cannot attach to interface " + interface +
+                         why(number, number == EBUSY || number == EEXIST
+                                         ? "another XDP program took it meanwhile, or its bridge or bond "
+                                           "carries one: use hook::reuseport"
+                                         : "it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+}
+
+}  // namespace capture::detail
+SYNFP_END_NAMESPACE
