@@ -2,7 +2,7 @@
 // Every allocation fails once, one after the other, and also together with those after it. Nothing may
 // terminate, and nobody may be left waiting: when there is memory again, the server serves or has said why
 // not.
-#include "failing_new.hpp"
+#include "../support/failing_new.hpp"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -29,9 +29,10 @@
 #include <synfp/io/poll_fd.hpp>
 #include <synfp/net/server.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
 thread_local unsigned busy_every = 0;  // submissions; 0: never
 thread_local unsigned submissions = 0;
 }  // namespace
@@ -51,7 +52,9 @@ using synfp::task;
 namespace capture = synfp::capture;
 namespace http = synfp::http;
 namespace io = synfp::io;
+namespace memory = synfp::test::memory;
 namespace net = synfp::net;
+namespace test = synfp::test;
 
 /// How many allocations fail together.
 constexpr long bursts[] = {1, 2, 5, 1'000'000};
@@ -70,7 +73,7 @@ const http::routes routes{
 std::string ask(const endpoint& where, const std::string& request, long limit_ms = 5000) {
   sockaddr_storage s{};
   const socklen_t n = where.to_sockaddr(s);
-  test::descriptor d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  test::fd d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit{limit_ms / 1000, limit_ms % 1000 * 1000};
   ::setsockopt(d.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   if (::connect(d.get(), reinterpret_cast<sockaddr*>(&s), n) != 0) return std::strerror(errno);
@@ -196,7 +199,7 @@ TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
-      test::descriptor fd = test::listen_on_loopback();
+      test::fd fd = test::listen_on_loopback();
       const endpoint where = test::name_of(fd.get(), false);
       std::promise<io::ring*> ready;
       std::thread server([&] {
@@ -229,9 +232,9 @@ TEST_F(OutOfMemory, DescriptorsAndMemoryRunShortTogether) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
-      test::descriptor fd = test::listen_on_loopback();
+      test::fd fd = test::listen_on_loopback();
       const endpoint where = test::name_of(fd.get(), false);
-      std::vector<test::descriptor> clients;
+      std::vector<test::fd> clients;
       std::promise<io::ring*> ready;
       std::atomic<int> told{0};
       std::atomic<int> escaped{0};
@@ -423,7 +426,7 @@ TEST_F(OutOfMemory, AnAcceptorThatDiesEndsTheServer) {
 TEST_F(OutOfMemory, CompletionsAreSetAsideWithoutMemory) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 8});
-    std::vector<test::descriptor> ready;
+    std::vector<test::fd> ready;
     for (int i = 0; i != 100; ++i) ready.emplace_back(::eventfd(1, EFD_CLOEXEC));
     int done = 0;
     const auto wait = [&](int fd) -> task<> {
@@ -458,7 +461,7 @@ TEST_F(OutOfMemory, CompletionsThatWereSetAsideKeepTheirOrder) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 1, .completions = 4, .buffers = 256, .buffer_size = 64});
     constexpr int streams = 12;
-    std::vector<test::descriptor> writers;
+    std::vector<test::fd> writers;
     std::string text;
     for (int i = 0; text.size() < 60'000; ++i) text += std::to_string(i) + ',';
     std::vector<std::string> got(streams);
@@ -500,7 +503,7 @@ TEST_F(OutOfMemory, ABodyIsNotKeptForTheNextRequest) {
   const auto ring = test::make_ring();
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-  const test::descriptor client(ends[0]);
+  const test::fd client(ends[0]);
   io::spawn(http::serve(net::stream(*ring, ends[1]), {}, routes));
   char part[65536];
   const auto exchange = [&](const std::string& request, std::size_t answer) {

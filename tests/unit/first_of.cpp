@@ -5,7 +5,7 @@
 #include <synfp/capture/fixed.hpp>
 #include <vector>
 
-#include "../packet_builder.hpp"
+#include "../support/packet_builder.hpp"
 
 namespace {
 
@@ -34,7 +34,7 @@ struct source {
     return answer;
   }
   static source with(proof p, std::uint32_t sequence) {
-    synfp_test::packet_builder packet;
+    synfp::test::packet_builder packet;
     packet.sequence = sequence;
     source s;
     s.answer.record = *synfp::syn_record::from_bytes(packet.ip());
@@ -150,7 +150,7 @@ TEST(first_of, is_a_source_itself) {
 }
 
 TEST(fixed, gives_what_it_was_made_with) {
-  const auto record = *synfp::syn_record::from_bytes(synfp_test::packet_builder().ip());
+  const auto record = *synfp::syn_record::from_bytes(synfp::test::packet_builder().ip());
   const auto found = fixed(record).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.proof, proof::exact);

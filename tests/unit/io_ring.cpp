@@ -21,9 +21,11 @@
 #include <synfp/io/poll_fd.hpp>
 #include <synfp/io/timer.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::errc;
@@ -34,13 +36,13 @@ using synfp::io::task_run;
 using clock_type = ring::clock;
 
 struct pipe_pair {
-  test::descriptor read_end;
-  test::descriptor write_end;
+  test::fd read_end;
+  test::fd write_end;
   pipe_pair() {
     int fds[2] = {-1, -1};
     EXPECT_EQ(::pipe(fds), 0);
-    read_end = test::descriptor(fds[0]);
-    write_end = test::descriptor(fds[1]);
+    read_end = test::fd(fds[0]);
+    write_end = test::fd(fds[1]);
   }
 };
 
@@ -175,7 +177,7 @@ TEST(Ring, PollFdIsCancelledByDescriptor) {
   auto body = [&]() -> task<> {
     co_await synfp::io::yield();
     r->cancel_fd(p.read_end.get());
-    p.read_end.close();
+    p.read_end = {};
     while (a.empty() || b.empty()) co_await synfp::io::yield();
     r->stop();
   };
@@ -197,7 +199,7 @@ TEST(Ring, ADroppedPollIsCancelledAndItsDescriptorMayBeClosed) {
       handle.resume();
       handle.destroy();
       // The number is free and becomes another pipe's; the dropped poll must not see that.
-      p.read_end.close();
+      p.read_end = {};
       pipe_pair q;
       EXPECT_EQ(::write(q.write_end.get(), "x", 1), 1);
       std::string fresh;
@@ -297,7 +299,7 @@ TEST(Ring, AForeignEpollIsWokenEveryTime) {
   auto r = test::make_ring();
   const auto event = r->event_fd();
   ASSERT_TRUE(event);
-  test::descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  test::fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   epoll_event e{};
   e.events = EPOLLIN;
   ASSERT_EQ(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, *event, &e), 0);

@@ -10,7 +10,7 @@
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 // Sanitizers bring their own operator new, and under ASan the pool is bypassed.
 #if defined(__has_feature)
@@ -24,8 +24,10 @@
 
 #if TEST_COUNTS_ALLOCATIONS
 namespace {
+
+namespace test = synfp::test;
 thread_local std::size_t allocations = 0;
-}
+}  // namespace
 
 // The whole test binary counts; only this file asks.
 void* operator new(std::size_t size) {
@@ -109,7 +111,7 @@ TEST(Allocation, NoneForHttpInTheSteadyState) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   ASSERT_EQ(::send(ends[0], "h", 1, 0), 1);
-  const test::descriptor peer(ends[0]);
+  const test::fd peer(ends[0]);
   auto holder = std::make_unique<stream>(*r, ends[1]);
   synfp::io::buffer held;
   auto hold = [&]() -> task<> {

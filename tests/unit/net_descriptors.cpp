@@ -21,10 +21,11 @@
 #include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/server.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
 
+namespace test = synfp::test;
 using namespace std::chrono_literals;
 
 using synfp::endpoint;
@@ -127,12 +128,12 @@ struct child_server {
     start(limit, threads, handler, check);
   }
   int stop() {
-    control.close();
+    control = {};
     return child->status();
   }
 
   std::optional<process> child;
-  test::descriptor control;
+  test::fd control;
   endpoint where;
 
  private:
@@ -167,7 +168,7 @@ struct child_server {
     });
     ::close(up[1]);
     ::close(down[0]);
-    control = test::descriptor(down[1]);
+    control = test::fd(down[1]);
     std::uint16_t port = 0;
     EXPECT_EQ(::read(up[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
     ::close(up[0]);
@@ -175,7 +176,7 @@ struct child_server {
   }
 };
 
-[[maybe_unused]] bool ended(const test::descriptor& client, int milliseconds) {
+[[maybe_unused]] bool ended(const test::fd& client, int milliseconds) {
   pollfd p{client.get(), POLLIN, 0};
   return ::poll(&p, 1, milliseconds) == 1;
 }
@@ -194,7 +195,7 @@ TEST(descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
     for (const unsigned threads : {1U, 2U}) {
       child_server server(128, threads, accept_all);
       auto first = test::connect_to(server.where);
-      std::vector<test::descriptor> crowd;
+      std::vector<test::fd> crowd;
       for (int i = 0; i != 300; ++i) {
         crowd.push_back(test::connect_to(server.where));
         test::send_all(crowd.back().get(), said);
@@ -226,7 +227,7 @@ TEST(descriptors, idle_connections_end_before_the_last_is_used) {
                  static_cast<unsigned long long>(counters.spared));
     return false;
   });
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 300; ++i) {
     clients.push_back(test::connect_to(server.where));
     test::send_all(clients.back().get(), request);
@@ -257,7 +258,7 @@ TEST(descriptors, one_thread_makes_room_for_another) {
     while (auto a = co_await listener.accept()) kept.push_back(std::move(*a));
   };
   child_server server(192, 2, handler);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   std::vector<pollfd> polls;
   for (int i = 0; i != 250; ++i) {
     sockaddr_storage s{};

@@ -15,9 +15,11 @@
 
 #include <synfp/io/timer.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::endpoint;
@@ -29,7 +31,7 @@ using synfp::net::listener;
 using synfp::net::listener_options;
 using synfp::net::stream;
 
-listener make_listener(ring& r, test::descriptor fd, synfp::net::batch_handler* handler = nullptr,
+listener make_listener(ring& r, test::fd fd, synfp::net::batch_handler* handler = nullptr,
                        const listener_options& options = {}) {
   auto l = listener::create(r, fd.release(), handler, options);
   EXPECT_TRUE(l);
@@ -53,7 +55,7 @@ task<> serve(listener& l, int& served, int stop_after = -1) {
   }
 }
 
-void expect_greeting(const test::descriptor& client) {
+void expect_greeting(const test::fd& client) {
   const std::string expected(test::name_of(client.get(), false).text().view());
   const std::string local(test::name_of(client.get(), true).text().view());
   EXPECT_EQ(test::receive(client.get(), 1000), expected + " " + local + "\n");
@@ -61,7 +63,7 @@ void expect_greeting(const test::descriptor& client) {
 
 TEST(Listener, RefusesWhatDoesNotListen) {
   auto r = test::make_ring();
-  test::descriptor d(::socket(AF_INET, SOCK_STREAM, 0));
+  test::fd d(::socket(AF_INET, SOCK_STREAM, 0));
   EXPECT_FALSE(listener::create(*r, d.get()));
   EXPECT_FALSE(listener::create(*r, 100'000));
 }
@@ -71,7 +73,7 @@ TEST(Listener, ABurstOf500EachWithItsOwnPeer) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 500; ++i) clients.push_back(test::connect_to(where));
   auto l = make_listener(*r, std::move(fd));
   int served = 0;
@@ -86,7 +88,7 @@ TEST(Listener, DualStackWildcardNamesBothEnds) {
   auto r = test::make_ring();
   auto fd = test::listen_on(*endpoint::parse("[::]:0"));
   const auto port = test::name_of(fd.get(), false).port();
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   clients.push_back(test::connect_to(endpoint::v4(127, 0, 0, 1, port)));
   clients.push_back(test::connect_to(endpoint::v4(127, 0, 0, 2, port)));
   auto six = *endpoint::parse("[::1]:1");
@@ -107,7 +109,7 @@ TEST(Listener, ATinyCompletionQueueLosesNobody) {
   auto r = test::make_ring(o);
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 20; ++i) clients.push_back(test::connect_to(where));
   auto l = make_listener(*r, std::move(fd));
   int served = 0;
@@ -123,7 +125,7 @@ TEST(Listener, HighWaterPausesAndResumes) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 300; ++i) clients.push_back(test::connect_to(where));
   listener_options o;
   o.high_water = 8;
@@ -163,7 +165,7 @@ TEST(Listener, TheBatchHandlerSeesEachConnectionOnceBeforeItIsServed) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 50; ++i) clients.push_back(test::connect_to(where));
   recording_handler handler;
   int served = 0;
@@ -206,7 +208,7 @@ TEST(Listener, StopServesWhoTheKernelHasAccepted) {
     o.high_water = 16;  // so that some are left in the backlog
     o.low_water = 4;
     auto l = make_listener(*r, std::move(fd), nullptr, o);
-    std::vector<test::descriptor> clients;
+    std::vector<test::fd> clients;
     for (int i = 0; i != 100; ++i) clients.push_back(test::connect_to(where));
     for (int i = 0; i != turns; ++i) r->poll();
     for (int i = 0; i != 100; ++i) clients.push_back(test::connect_to(where));
@@ -228,7 +230,7 @@ TEST(Listener, StopUnderLoad) {
   const auto where = test::name_of(fd.get(), false);
   auto l = make_listener(*r, std::move(fd));
   std::thread load([&] {
-    std::vector<test::descriptor> clients;
+    std::vector<test::fd> clients;
     for (int i = 0; i != 400; ++i) clients.push_back(test::connect_to(where));
     r->post([&] { r->stop(20s); });
     for (const auto& c : clients) expect_greeting(c);
@@ -295,7 +297,7 @@ TEST(Listener, BacksOffWithoutDescriptorsAndServesLater) {
       const auto where = test::name_of(fd.get(), false);
       auto l = make_listener(*r, std::move(fd));
       r->poll();  // the sanitizer's first look at a virtual function needs a descriptor of its own
-      std::vector<test::descriptor> clients;
+      std::vector<test::fd> clients;
       for (int i = 0; i != 5; ++i) clients.push_back(test::connect_to(where));
       rlimit before{};
       ::getrlimit(RLIMIT_NOFILE, &before);
@@ -352,7 +354,7 @@ TEST(Listener, ChurnEndsClean) {
   };
   synfp::spawn(accept_loop());
   std::thread load([&] {
-    std::vector<test::descriptor> idle;
+    std::vector<test::fd> idle;
     for (int i = 0; i != 30; ++i) idle.push_back(test::connect_to(where));
     for (int i = 0; i != 300; ++i) {
       const auto c = test::connect_to(where);

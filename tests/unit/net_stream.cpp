@@ -17,9 +17,11 @@
 #include <synfp/io/timer.hpp>
 #include <synfp/net/listener.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::errc;
@@ -29,12 +31,12 @@ using synfp::net::stream;
 
 /// A connected pair of loopback sockets.
 struct pair {
-  test::descriptor client;
-  test::descriptor server;
+  test::fd client;
+  test::fd server;
   pair() {
     auto listening = test::listen_on_loopback();
     client = test::connect_to(test::name_of(listening.get(), false));
-    server = test::descriptor(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    server = test::fd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_GE(server.get(), 0);
   }
 };
@@ -172,7 +174,7 @@ TEST(Stream, PeerGoneIsAnErrorNotASignal) {
   auto r = test::make_ring();
   pair p;
   test::reset_on_close(p.client.get());
-  p.client.close();
+  p.client = {};
   synfp::error e;
   synfp::spawn(write_until_error(*r, stream(*r, p.server.release()), e));
   test::run_to_end(*r);
@@ -184,7 +186,7 @@ TEST(Stream, ResetIsAReadError) {
   auto r = test::make_ring();
   pair p;
   test::reset_on_close(p.client.get());
-  p.client.close();
+  p.client = {};
   stream s(*r, p.server.release());
   std::string out;
   synfp::error e;
@@ -801,7 +803,7 @@ TEST(Stream, Connects) {
   auto listening = test::listen_on_loopback();
   const auto where = test::name_of(listening.get(), false);
   std::thread server([&] {
-    test::descriptor d(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    test::fd d(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_EQ(test::receive(d.get(), 4), "ping");
     test::send_all(d.get(), "pong");
   });
@@ -822,7 +824,7 @@ TEST(Stream, ConnectIsRefused) {
   auto r = test::make_ring();
   auto listening = test::listen_on_loopback();
   const auto where = test::name_of(listening.get(), false);
-  listening.close();
+  listening = {};
   synfp::error e;
   synfp::spawn(fails_to_connect(*r, where, e));
   test::run_to_end(*r);

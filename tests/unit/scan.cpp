@@ -6,16 +6,16 @@
 #include <synfp/capture/scan.hpp>
 #include <thread>
 
-#include "../fake_table.hpp"
+#include "../support/fake_table.hpp"
 
 namespace {
 
 using synfp::capture::now_ns;
 using synfp::capture::scanner;
 using synfp::capture::table;
-using synfp_test::fake_table;
-using synfp_test::packet_builder;
-using synfp_test::v6_packet;
+using synfp::test::fake_table;
+using synfp::test::packet_builder;
+using synfp::test::v6_packet;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

@@ -7,7 +7,7 @@
 #include <synfp/capture/table.hpp>
 #include <thread>
 
-#include "../fake_table.hpp"
+#include "../support/fake_table.hpp"
 
 namespace {
 
@@ -17,10 +17,10 @@ using synfp::miss;
 using synfp::proof;
 using synfp::capture::now_ns;
 using synfp::capture::table;
-using synfp_test::bytes;
-using synfp_test::fake_table;
-using synfp_test::packet_builder;
-using synfp_test::v6_packet;
+using synfp::test::bytes;
+using synfp::test::fake_table;
+using synfp::test::packet_builder;
+using synfp::test::v6_packet;
 using testing::HasSubstr;
 
 constexpr std::uint64_t second = 1'000'000'000;
@@ -199,7 +199,7 @@ TEST(table, maps_smaller_than_described_are_refused) {
   }
   {
     const fake_table fake;
-    const synfp_test::shared_file empty(1);
+    const synfp::test::shared_file empty(1);
     auto fds = fake.fds();
     fds.meta = empty.fd();
     EXPECT_THAT(refusal(fds), HasSubstr("smaller"));
@@ -373,7 +373,7 @@ TEST(table, truncated_headers_are_reported) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder p = v6_packet();
-  p.extensions = {synfp_test::hop_by_hop(), synfp_test::destination_options(3)};
+  p.extensions = {synfp::test::hop_by_hop(), synfp::test::destination_options(3)};
   fake.put(p, now);
   auto found = find(attached(fake), p, now);
   ASSERT_TRUE(found) << to_string(found.miss);

@@ -21,6 +21,7 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
 
+/// Closes its descriptor.
 class owned_fd {
  public:
   owned_fd() = default;
@@ -33,7 +34,9 @@ class owned_fd {
   ~owned_fd() {
     if (fd_ >= 0) ::close(fd_);
   }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
   int get() const noexcept { return fd_; }
+  int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
