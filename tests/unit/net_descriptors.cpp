@@ -71,7 +71,7 @@ rlim_t soft_limit() {
   return limit.rlim_cur;
 }
 
-TEST(descriptors, the_longest_spare_ends_first) {
+TEST(net_descriptors, the_longest_spare_ends_first) {
   struct connection {
     explicit connection(std::string& o, char n) : order(&o), name(n), spare(&end, this) { spare.enter(); }
     static void end(void* self) {
@@ -99,7 +99,7 @@ TEST(descriptors, the_longest_spare_ends_first) {
   EXPECT_EQ(spare_connection::end_longest(5), 0U);
 }
 
-TEST(descriptors, few_are_a_sixteenth_of_the_limit) {
+TEST(net_descriptors, few_are_a_sixteenth_of_the_limit) {
   EXPECT_EQ(few_descriptors_from(1024), 960);
   EXPECT_EQ(few_descriptors_from(64), 56);
   EXPECT_EQ(few_descriptors_from(10), 5);
@@ -108,7 +108,7 @@ TEST(descriptors, few_are_a_sixteenth_of_the_limit) {
   EXPECT_EQ(few_descriptors_from(RLIM_INFINITY), std::numeric_limits<int>::max());
 }
 
-TEST(descriptors, a_server_raises_the_soft_limit) {
+TEST(net_descriptors, a_server_raises_the_soft_limit) {
   process p(64, 128, [] {
     synfp::capture::none source;
     const auto server = net::server::open({endpoint::v4(127, 0, 0, 1, 0)}, source);
@@ -190,7 +190,7 @@ const auto routes = synfp::http::routes{
 
 #ifndef SANITIZER_NEEDS_DESCRIPTORS
 /// They would hold every descriptor for idle_timeout or header_timeout.
-TEST(descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
+TEST(net_descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
   for (const std::string said : {"", "GET / HT"}) {
     for (const unsigned threads : {1U, 2U}) {
       child_server server(128, threads, accept_all);
@@ -212,7 +212,7 @@ TEST(descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
 #endif
 
 /// Of connections that come one by one none ever waits for a descriptor.
-TEST(descriptors, idle_connections_end_before_the_last_is_used) {
+TEST(net_descriptors, idle_connections_end_before_the_last_is_used) {
   net::listener_counters counters;
   const auto handler = [&](net::listener& listener) -> task<> {
     while (auto a = co_await listener.accept()) {
@@ -238,7 +238,7 @@ TEST(descriptors, idle_connections_end_before_the_last_is_used) {
 
 #ifndef SANITIZER_NEEDS_DESCRIPTORS
 /// The descriptors are all with a thread that cannot spare its connections; the other one's are idle.
-TEST(descriptors, one_thread_makes_room_for_another) {
+TEST(net_descriptors, one_thread_makes_room_for_another) {
   constexpr int idle = 10;
   std::atomic<int> threads{0};
   const auto handler = [&](net::listener& listener) -> task<> {

@@ -61,14 +61,14 @@ void expect_greeting(const test::fd& client) {
   EXPECT_EQ(test::receive(client.get(), 1000), expected + " " + local + "\n");
 }
 
-TEST(Listener, RefusesWhatDoesNotListen) {
+TEST(net_listener, refuses_what_does_not_listen) {
   auto r = test::make_ring();
   test::fd d(::socket(AF_INET, SOCK_STREAM, 0));
   EXPECT_FALSE(listener::create(*r, d.get()));
   EXPECT_FALSE(listener::create(*r, 100'000));
 }
 
-TEST(Listener, ABurstOf500EachWithItsOwnPeer) {
+TEST(net_listener, a_burst_of_500_each_with_its_own_peer) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
@@ -84,7 +84,7 @@ TEST(Listener, ABurstOf500EachWithItsOwnPeer) {
   for (const auto& c : clients) expect_greeting(c);
 }
 
-TEST(Listener, DualStackWildcardNamesBothEnds) {
+TEST(net_listener, dual_stack_wildcard_names_both_ends) {
   auto r = test::make_ring();
   auto fd = test::listen_on(*endpoint::parse("[::]:0"));
   const auto port = test::name_of(fd.get(), false).port();
@@ -102,7 +102,7 @@ TEST(Listener, DualStackWildcardNamesBothEnds) {
 }
 
 // With a completion queue of 8 the multishot ends without F_MORE and with a valid descriptor.
-TEST(Listener, ATinyCompletionQueueLosesNobody) {
+TEST(net_listener, a_tiny_completion_queue_loses_nobody) {
   ring_options o;
   o.entries = 4;
   o.completions = 8;
@@ -120,7 +120,7 @@ TEST(Listener, ATinyCompletionQueueLosesNobody) {
 }
 
 // The ready queue fills past its high-water mark, the accept is cancelled and taken up again.
-TEST(Listener, HighWaterPausesAndResumes) {
+TEST(net_listener, high_water_pauses_and_resumes) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
@@ -161,7 +161,7 @@ struct recording_handler final : synfp::net::batch_handler {
   }
 };
 
-TEST(Listener, TheBatchHandlerSeesEachConnectionOnceBeforeItIsServed) {
+TEST(net_listener, the_batch_handler_sees_each_connection_once_before_it_is_served) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -179,7 +179,7 @@ TEST(Listener, TheBatchHandlerSeesEachConnectionOnceBeforeItIsServed) {
   EXPECT_LT(handler.sizes.size(), 50u);  // batches, not one by one
 }
 
-TEST(Listener, PeersThatAreGoneAreCountedNotInvented) {
+TEST(net_listener, peers_that_are_gone_are_counted_not_invented) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -198,7 +198,7 @@ TEST(Listener, PeersThatAreGoneAreCountedNotInvented) {
 }
 
 // Whoever completed a handshake before the stop is served, in whichever queue it was.
-TEST(Listener, StopServesWhoTheKernelHasAccepted) {
+TEST(net_listener, stop_serves_who_the_kernel_has_accepted) {
   test::raise_descriptor_limit(4096);
   for (const int turns : {0, 1, 3}) {
     auto r = test::make_ring();
@@ -223,7 +223,7 @@ TEST(Listener, StopServesWhoTheKernelHasAccepted) {
 }
 
 // The same with clients that keep coming until just before the stop.
-TEST(Listener, StopUnderLoad) {
+TEST(net_listener, stop_under_load) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
@@ -242,7 +242,7 @@ TEST(Listener, StopUnderLoad) {
   EXPECT_EQ(served, 400);
 }
 
-TEST(Listener, AcceptAfterTheStopIsStopped) {
+TEST(net_listener, accept_after_the_stop_is_stopped) {
   auto r = test::make_ring();
   auto l = make_listener(*r, test::listen_on_loopback());
   std::vector<errc> codes;
@@ -260,7 +260,7 @@ TEST(Listener, AcceptAfterTheStopIsStopped) {
   EXPECT_EQ(codes, (std::vector<errc>{errc::stopped, errc::stopped, errc::stopped}));
 }
 
-TEST(Listener, StopsWithoutAnAcceptLoop) {
+TEST(net_listener, stops_without_an_accept_loop) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   auto client = test::connect_to(test::name_of(fd.get(), false));
@@ -271,7 +271,7 @@ TEST(Listener, StopsWithoutAnAcceptLoop) {
   EXPECT_EQ(l.ready(), 1u);
 }
 
-TEST(Listener, DestroyedWhileArmedAndWithReadyConnections) {
+TEST(net_listener, destroyed_while_armed_and_with_ready_connections) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -287,7 +287,7 @@ TEST(Listener, DestroyedWhileArmedAndWithReadyConnections) {
 }
 
 // In a child process, which may lower its own limit.
-TEST(Listener, BacksOffWithoutDescriptorsAndServesLater) {
+TEST(net_listener, backs_off_without_descriptors_and_serves_later) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -340,7 +340,7 @@ task<> echo(stream s) {
 }
 
 // Many short connections with data, while others are cut off at a stop: nothing is left behind.
-TEST(Listener, ChurnEndsClean) {
+TEST(net_listener, churn_ends_clean) {
   test::raise_descriptor_limit(4096);
   ring_options o;
   o.buffers = 16;

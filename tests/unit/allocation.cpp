@@ -63,7 +63,7 @@ task<> accept_loop(listener& l) {
   while (auto a = co_await l.accept()) synfp::spawn(serve(std::move(a->connection)));
 }
 
-TEST(Allocation, NoneInTheSteadyState) {
+TEST(net_allocation, none_in_the_steady_state) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -93,7 +93,7 @@ TEST(Allocation, NoneInTheSteadyState) {
 
 // The same for HTTP: responses larger than a connection keeps memory for, requests larger than a chunk, and
 // chunks that are copied.
-TEST(Allocation, NoneForHttpInTheSteadyState) {
+TEST(net_allocation, none_for_http_in_the_steady_state) {
   synfp::io::ring_options o;
   o.buffers = 2;
   o.buffer_size = 512;

@@ -106,10 +106,10 @@ void try_some(const endpoint& where) {
   }
 }
 
-class OutOfMemory : public testing::Test {
+class out_of_memory : public testing::Test {
  protected:
-  OutOfMemory() { memory::immune = true; }  // this thread is the client
-  ~OutOfMemory() override { memory::disarm(); }
+  out_of_memory() { memory::immune = true; }  // this thread is the client
+  ~out_of_memory() override { memory::disarm(); }
 };
 
 /// The exception's name.
@@ -154,7 +154,7 @@ struct escapes {
   }
 };
 
-TEST_F(OutOfMemory, SpawnAndAwait) {
+TEST_F(out_of_memory, spawn_and_await) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
@@ -195,7 +195,7 @@ task<> accept_all(net::listener& listener) {
   while (auto accepted = co_await listener.accept()) synfp::spawn(http::serve(std::move(*accepted), routes));
 }
 
-TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
+TEST_F(out_of_memory, the_accept_loop_goes_on) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
@@ -226,7 +226,7 @@ TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
 }
 
 // Who tells others that descriptors run short has no memory for it either.
-TEST_F(OutOfMemory, DescriptorsAndMemoryRunShortTogether) {
+TEST_F(out_of_memory, descriptors_and_memory_run_short_together) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   for (const long burst : bursts) {
@@ -346,7 +346,7 @@ class running {
   std::thread thread_;
 };
 
-TEST_F(OutOfMemory, AServerStartsOrSaysWhyNot) {
+TEST_F(out_of_memory, a_server_starts_or_says_why_not) {
   for (const long burst : bursts) {
     long n = 0;
     int refused = 0;
@@ -370,7 +370,7 @@ TEST_F(OutOfMemory, AServerStartsOrSaysWhyNot) {
   }
 }
 
-TEST_F(OutOfMemory, AServerServesAgainOrEndsWithItsError) {
+TEST_F(out_of_memory, a_server_serves_again_or_ends_with_its_error) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
@@ -391,7 +391,7 @@ TEST_F(OutOfMemory, AServerServesAgainOrEndsWithItsError) {
 }
 
 // An accept loop that allocates for itself may die of it. Then the server must not go on without it.
-TEST_F(OutOfMemory, AnAcceptorThatDiesEndsTheServer) {
+TEST_F(out_of_memory, an_acceptor_that_dies_ends_the_server) {
   const auto handler = [](net::listener& listener) -> task<> {
     while (auto accepted = co_await listener.accept()) {
       auto note = std::make_unique<std::string>(100, 'n');
@@ -423,7 +423,7 @@ TEST_F(OutOfMemory, AnAcceptorThatDiesEndsTheServer) {
 
 // ---- completions that have to be read before the kernel takes a submission ----
 
-TEST_F(OutOfMemory, CompletionsAreSetAsideWithoutMemory) {
+TEST_F(out_of_memory, completions_are_set_aside_without_memory) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 8});
     std::vector<test::fd> ready;
@@ -457,7 +457,7 @@ TEST_F(OutOfMemory, CompletionsAreSetAsideWithoutMemory) {
 
 // What was set aside is older than what the kernel delivers next. Several streams that share a ring of four
 // completions must each see their bytes in order.
-TEST_F(OutOfMemory, CompletionsThatWereSetAsideKeepTheirOrder) {
+TEST_F(out_of_memory, completions_that_were_set_aside_keep_their_order) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 1, .completions = 4, .buffers = 256, .buffer_size = 64});
     constexpr int streams = 12;
@@ -499,7 +499,7 @@ TEST_F(OutOfMemory, CompletionsThatWereSetAsideKeepTheirOrder) {
 // ---- memory that is given back ----
 
 // A body's memory goes with its request, also if the next request has begun behind it.
-TEST_F(OutOfMemory, ABodyIsNotKeptForTheNextRequest) {
+TEST_F(out_of_memory, a_body_is_not_kept_for_the_next_request) {
   const auto ring = test::make_ring();
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);

@@ -96,7 +96,7 @@ class between_processes {
 
 std::string refusal(const synfp::setup_result<listen_group>& g) { return g ? "open" : g.error().message; }
 
-TEST(port, that_another_process_listens_on_is_refused_at_once_and_names_it) {
+TEST(net_port_owner, that_another_process_listens_on_is_refused_at_once_and_names_it) {
   for (const bool reuseport : {false, true}) {
     auto socket = listen_on("127.0.0.1:0", reuseport);
     const endpoint where = test::name_of(socket.get(), false);
@@ -110,13 +110,13 @@ TEST(port, that_another_process_listens_on_is_refused_at_once_and_names_it) {
   }
 }
 
-TEST(port, that_this_process_listens_on_is_told_so) {
+TEST(net_port_owner, that_this_process_listens_on_is_told_so) {
   const auto first = listen_group::open(endpoint::v4(127, 0, 0, 1, 0), 2, no_source);
   ASSERT_TRUE(first);
   EXPECT_THAT(refusal(listen_group::open(first->local(), 1, no_source)), HasSubstr("this process itself"));
 }
 
-TEST(port, of_a_killed_server_is_waited_for) {
+TEST(net_port_owner, of_a_killed_server_is_waited_for) {
   auto socket = listen_on("127.0.0.1:0", true);
   const endpoint where = test::name_of(socket.get(), false);
   between_processes left(std::move(socket));
@@ -131,7 +131,7 @@ TEST(port, of_a_killed_server_is_waited_for) {
   EXPECT_THAT(told[0], HasSubstr("waiting for " + std::string(where.text().view())));
 }
 
-TEST(port, that_nobody_gives_back_is_not_waited_for_for_ever) {
+TEST(net_port_owner, that_nobody_gives_back_is_not_waited_for_for_ever) {
   auto socket = listen_on("[::1]:0");
   const endpoint where = test::name_of(socket.get(), false);
   const between_processes left(std::move(socket));
@@ -140,7 +140,7 @@ TEST(port, that_nobody_gives_back_is_not_waited_for_for_ever) {
               HasSubstr("a process of user " + std::to_string(::geteuid()) + " that is not to be seen"));
 }
 
-TEST(port, of_a_socket_that_does_not_listen_is_named_as_such) {
+TEST(net_port_owner, of_a_socket_that_does_not_listen_is_named_as_such) {
   sockaddr_storage s{};
   const socklen_t n = endpoint::v4(127, 0, 0, 1, 0).to_sockaddr(s);
   const test::fd d(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -150,7 +150,7 @@ TEST(port, of_a_socket_that_does_not_listen_is_named_as_such) {
 }
 
 /// It gives its descriptors back after its memory, which takes a while.
-TEST(port, of_a_process_that_is_being_killed_is_waited_for) {
+TEST(net_port_owner, of_a_process_that_is_being_killed_is_waited_for) {
   auto socket = listen_on("127.0.0.1:0");
   const endpoint where = test::name_of(socket.get(), false);
   int ready[2];
@@ -174,7 +174,7 @@ TEST(port, of_a_process_that_is_being_killed_is_waited_for) {
   ::close(ready[1]);
 }
 
-TEST(port, owner_is_found_for_the_addresses_that_are_in_the_way) {
+TEST(net_port_owner, owner_is_found_for_the_addresses_that_are_in_the_way) {
   struct pair {
     const char* theirs;
     const char* ours;

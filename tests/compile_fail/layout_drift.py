@@ -4,7 +4,7 @@
 the header as the BPF object was built with it, against the object's BTF. Every mutation must fail to compile, and
 the copy without a mutation must compile.
 
-usage: drift.py SOURCE_DIR EMBED_BPF CXX BPF_STRIP BPF_COMPILE..."""
+usage: layout_drift.py SOURCE_DIR EMBED_BPF CXX BPF_STRIP BPF_COMPILE..."""
 import pathlib
 import re
 import shutil
@@ -109,7 +109,7 @@ def attempt(work, name, where, pattern, replacement):
     if pattern:
         text, n = re.subn(pattern, replacement, text, count=1)
         if n != 1:
-            sys.exit(f"drift.py: the mutation '{name}' no longer applies")
+            sys.exit(f"layout_drift.py: the mutation '{name}' no longer applies")
     abi.write_text(text)
     program = "#include <synfp/layout.hpp>\n"
     flags = [f"-I{include}"]
