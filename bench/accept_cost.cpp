@@ -31,7 +31,8 @@
 #include <thread>
 #include <vector>
 
-#include "../tests/netns.hpp"
+#include "../tests/support/sockets.hpp"
+#include "../tests/support/two_hosts.hpp"
 #include "frames.hpp"
 #include "report.hpp"
 
@@ -59,7 +60,7 @@ double process_ns() {
 
 /// Connects `connections` times to a server with that source.
 template <class Source>
-sample run(const synfp_test::two_hosts& hosts, Source& source) {
+sample run(const synfp::test::two_hosts& hosts, Source& source) {
   std::atomic<int> accepted{0};
   std::atomic<int> with_syn{0};
   auto server = hosts.server.inside(
@@ -74,10 +75,10 @@ sample run(const synfp_test::two_hosts& hosts, Source& source) {
       const auto connect = [&](int n) {
         for (; n > 0; n -= batch) {
           const int before = accepted;
-          std::vector<synfp_test::fd> open;
-          for (int i = 0; i < batch; ++i) open.push_back(synfp_test::connected(to));
+          std::vector<synfp::test::fd> open;
+          for (int i = 0; i < batch; ++i) open.push_back(synfp::test::connected(to));
           while (accepted != before + batch) std::this_thread::sleep_for(std::chrono::microseconds(100));
-          for (auto& one : open) synfp_test::reset(std::move(one));
+          for (auto& one : open) synfp::test::reset(std::move(one));
         }
       };
       connect(batch);
@@ -102,7 +103,7 @@ sample run(const synfp_test::two_hosts& hosts, Source& source) {
 }
 
 template <hook H>
-auto open_probe(const synfp_test::two_hosts& hosts) {
+auto open_probe(const synfp::test::two_hosts& hosts) {
   synfp::capture::probe_options options;
   if (H == hook::xdp) options.interface = "s0";
   auto opened =
@@ -123,7 +124,7 @@ double run_time(int program) {
 
 int main(int argc, char** argv) {
   bench::require(argc == 2, "usage: accept-cost OUTPUT.json");
-  const synfp_test::two_hosts hosts;
+  const synfp::test::two_hosts hosts;
 
   double program_ns = 0;  // of the last run with a probe
   const auto measure = [&](auto& probe, auto& source) {
@@ -176,7 +177,7 @@ int main(int argc, char** argv) {
   }
   std::map<std::string, double> program;
   {
-    const synfp_test::fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    const synfp::test::fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
     bench::require(static_cast<bool>(stats), "cannot enable kernel.bpf_stats");
     for (const auto& [name, once] : variants) {
       program_ns = 0;

@@ -23,13 +23,13 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <rig.hpp>
 #include <string>
 #include <synfp/synfp.hpp>
 #include <thread>
 #include <vector>
 
-#include "../tests/netns.hpp"
+#include "../tests/support/sockets.hpp"
+#include "../tools/flood/attack.hpp"
 #include "frames.hpp"
 #include "report.hpp"
 
@@ -51,7 +51,7 @@ struct run_stats {
 run_stats stats_of(const std::string& name) {
   run_stats sum;
   for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
-    const synfp_test::fd program(bpf_prog_get_fd_by_id(id));
+    const synfp::test::fd program(bpf_prog_get_fd_by_id(id));
     bpf_prog_info info{};
     __u32 length = sizeof info;
     if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) continue;
@@ -110,7 +110,7 @@ void per_syn(bench::report& report, const flood::network& net) {
     if (i % 2 != 0) bare.push_back(without_probe(net, *sender));
   }
   {
-    const synfp_test::fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    const synfp::test::fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
     bench::require(static_cast<bool>(stats), "cannot enable kernel.bpf_stats");
     for (int i = 0; i < stats_rounds; ++i) {
       const auto capture = stats_of("synfp_reuseport"), making = stats_of("flood_send");
@@ -178,14 +178,14 @@ void ask(const flood::network& net, Source& source, double rate, served& into) {
       const auto begun = clock::now();
       std::string response;
       try {
-        synfp_test::fd s = synfp_test::connected(
+        synfp::test::fd s = synfp::test::connected(
             flood::network::target_v4(port),
             synfp::endpoint::v4(198, 18, 0, 1, static_cast<std::uint16_t>(10'000 + asked++ % 50'000)));
         (void)!::send(s.get(), request.data(), request.size(), MSG_NOSIGNAL);
         char buffer[1024];
         for (ssize_t n; (n = ::recv(s.get(), buffer, sizeof buffer, 0)) > 0;)
           response.append(buffer, static_cast<std::size_t>(n));
-        synfp_test::reset(std::move(s));
+        synfp::test::reset(std::move(s));
       } catch (const std::runtime_error&) {  // a connection that the flood crowded out
       }
       if (!response.starts_with("HTTP/1.1 200")) {

@@ -30,13 +30,13 @@
 #include <synfp/fingerprint/identify.hpp>
 #include <synfp/json.hpp>
 
-#include "../tests/packet_builder.hpp"
+#include "../tests/support/packet_builder.hpp"
 #include "report.hpp"
 
 namespace {
 
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
 constexpr unsigned syns = 240'000;
 constexpr int rounds = 5;
@@ -50,7 +50,7 @@ std::vector<packet_builder> systems() {
   all[2].id = 0;  // macOS, iOS
   all[2].window = 65535;
   all[2].options = {2, 4, 5, 180, 1, 3, 3, 6, 1, 1, 8, 10, 9, 8, 7, 6, 0, 0, 0, 0, 4, 2, 0, 0};
-  all[2].flags = synfp_test::syn | synfp_test::ece | synfp_test::cwr;
+  all[2].flags = synfp::test::syn | synfp::test::ece | synfp::test::cwr;
   all[3].window = 65535;  // Android on a mobile network
   all[3].options[2] = 5;
   all[3].options[3] = 0x64;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Real clients of a real listener that is being flooded: for the benchmarks of records under a SYN flood.
 //
-// The listener and the flood are in one network namespace (tools/flood/rig.hpp), the clients in another,
+// The listener and the flood are in one network namespace (tools/flood/network.hpp), the clients in another,
 // behind a veth pair of their own, with addresses that the flood does not use. What a client really sent is
 // known from its wire, by a witness: an XDP program on the server's end of that pair, independent of the hook
 // under test.
 #pragma once
 
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <poll.h>
-#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cstring>
@@ -20,9 +21,9 @@
 #include <synfp/capture/saved_syn.hpp>
 #include <vector>
 
+#include "../tools/flood/attack.hpp"
 #include "peers.hpp"
 #include "report.hpp"
-#include "rig.hpp"
 
 namespace bench {
 
@@ -31,7 +32,7 @@ enum class verdict { own, wrong };
 
 /// One connection: opened by connect(), then accepted.
 struct client {
-  flood::detail::descriptor socket, accepted;
+  synfp::tools::fd socket, accepted;
   synfp::endpoint peer;
 };
 
@@ -41,43 +42,34 @@ class scene {
 
   /// The calling thread is in the clients' namespace from here on.
   explicit scene(const peers& programs) {
-    network.inside([] {
-      run("ip link add s0 address 02:00:00:00:00:01 type veth peer name c0 address 02:00:00:00:00:02 && "
-          "ip addr add 198.19.0.1/16 dev s0 && ip link set s0 up");
-    });
-    require(::unshare(CLONE_NEWNET) == 0, "cannot make a network namespace; run as root");
-    const flood::detail::descriptor own(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    const std::string here = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(own.get());
-    network.inside([&] { run("ip link set c0 netns " + here); });
-    run("ip link set lo up && ip addr add 198.19.0.2/16 dev c0 && ip link set c0 up && "
-        "ip route add local 198.19.128.0/17 dev lo");
+    network.own().connect(clients_, "s0", "c0", "address 02:00:00:00:00:01");
+    clients_.enter();
     // The first packet would wait for ARP; a client's address is never asked for.
-    run("ip neigh add 198.19.0.1 lladdr 02:00:00:00:00:01 dev c0 nud permanent");
+    synfp::tools::ip(
+        "link set c0 address 02:00:00:00:00:02 up\n"
+        "addr add 198.19.0.2/16 dev c0\n"
+        "route add local 198.19.128.0/17 dev lo\n"
+        "neigh add 198.19.0.1 lladdr 02:00:00:00:00:01 dev c0 nud permanent\n");
     network.inside([&] {
-      run("ip route add 198.19.128.0/17 via 198.19.0.2 dev s0 && "
-          "ip neigh add 198.19.0.2 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
-      bpf_link_create_opts options{};
-      options.sz = sizeof options;
-      options.flags = XDP_FLAGS_SKB_MODE;
-      const int link = bpf_link_create(programs.program("bench_witness"),
-                                       static_cast<int>(::if_nametoindex("s0")), BPF_XDP, &options);
-      require(link >= 0, "cannot attach the witness");
-      witness_ = flood::detail::descriptor(link);
+      synfp::tools::ip(
+          "link set s0 up\n"
+          "addr add 198.19.0.1/16 dev s0\n"
+          "route add 198.19.128.0/17 via 198.19.0.2 dev s0\n"
+          "neigh add 198.19.0.2 lladdr 02:00:00:00:00:02 dev s0 nud permanent\n");
+      witness_ = synfp::tools::attach_xdp(programs.program("bench_witness"), ::if_nametoindex("s0"),
+                                          XDP_FLAGS_SKB_MODE);
     });
-    void* at = ::mmap(nullptr, truth_bytes, PROT_READ, MAP_SHARED, programs.fd("bench_truth_map"), 0);
-    require(at != MAP_FAILED, "cannot map what the witness saw");
-    truth_ = static_cast<const bench_truth*>(at);
+    truth_ = programs.object().view_of<bench_truth>("bench_truth_map", 65536);
   }
   scene(const scene&) = delete;
   scene& operator=(const scene&) = delete;
-  ~scene() { ::munmap(const_cast<bench_truth*>(truth_), truth_bytes); }
 
   /// A new listener in the flooded namespace: nothing of an earlier flood waits in its queue. `prepare`
   /// attaches the source, between bind and listen.
   template <class Prepare>
-  flood::detail::descriptor listen(int backlog, Prepare&& prepare) const {
+  synfp::tools::fd listen(int backlog, Prepare&& prepare) const {
     return network.inside([&] {
-      flood::detail::descriptor s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      synfp::tools::fd s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
       const int on = 1;
       sockaddr_storage any;
       const socklen_t length = synfp::endpoint::v4(0, 0, 0, 0, BENCH_PORT).to_sockaddr(any);
@@ -97,7 +89,7 @@ class scene {
     client c;
     c.peer = synfp::endpoint::v4(198, 19, static_cast<std::uint8_t>(128 + (host_ >> 8)),
                                  static_cast<std::uint8_t>(host_), port_);
-    c.socket = flood::detail::descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    c.socket = synfp::tools::fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const linger reset{1, 0};
     sockaddr_storage from, to;
     const socklen_t length = c.peer.to_sockaddr(from);
@@ -114,8 +106,7 @@ class scene {
     sockaddr_storage from;
     for (;;) {
       socklen_t length = sizeof from;
-      flood::detail::descriptor s(
-          ::accept4(listener, reinterpret_cast<sockaddr*>(&from), &length, SOCK_CLOEXEC));
+      synfp::tools::fd s(::accept4(listener, reinterpret_cast<sockaddr*>(&from), &length, SOCK_CLOEXEC));
       if (s.get() < 0) {
         require(errno == EAGAIN || errno == ECONNABORTED, "accept");
         pollfd ready{listener, POLLIN, 0};
@@ -135,7 +126,7 @@ class scene {
 
   /// Whether a record is this client's SYN, byte by byte.
   verdict judge(const client& c, std::span<const std::uint8_t> record) const {
-    const bench_truth& t = truth_[c.peer.port()];
+    const bench_truth& t = truth_.get()[c.peer.port()];
     require(t.copies != 0, "the witness did not see a client's SYN");
     const auto same = [&](const std::uint8_t* sent) {
       return record.size() == BENCH_SYN_BYTES && std::memcmp(record.data(), sent, BENCH_SYN_BYTES) == 0;
@@ -157,11 +148,9 @@ class scene {
   flood::network network;
 
  private:
-  static constexpr std::size_t truth_bytes = 65536 * sizeof(bench_truth);
-  static void run(const std::string& line) { require(std::system(line.c_str()) == 0, "failed: " + line); }
-
-  flood::detail::descriptor witness_;
-  const bench_truth* truth_ = nullptr;
+  synfp::tools::network_namespace clients_;
+  synfp::tools::fd witness_;
+  synfp::tools::bpf_loader::view<bench_truth> truth_;
   std::uint16_t port_ = 16383;
   unsigned host_ = 1;
   std::uint64_t floods_ = 0;

@@ -37,7 +37,8 @@
 #include <thread>
 #include <vector>
 
-#include "../tests/netns.hpp"
+#include "../tests/support/sockets.hpp"
+#include "../tests/support/two_hosts.hpp"
 #include "report.hpp"
 
 namespace {
@@ -88,8 +89,8 @@ class server {
     return pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
   }
   /// A blocking connection, or an invalid one.
-  synfp_test::fd connect(int buffers) const {
-    synfp_test::fd s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  synfp::test::fd connect(int buffers) const {
+    synfp::test::fd s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (buffers != 0) {
       ::setsockopt(s.get(), SOL_SOCKET, SO_RCVBUF, &buffers, sizeof buffers);
       ::setsockopt(s.get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers);
@@ -157,11 +158,11 @@ void be_hostile(const server& at, const behaviour& how, const std::atomic<bool>&
     text += how.text;
   } while (how.repeats && text.size() < 65'000);
   struct client {
-    synfp_test::fd s;
+    synfp::test::fd s;
     std::size_t sent = 0;
   };
   std::vector<client> clients(*how.text != 0 ? hostile_clients : 0);
-  const synfp_test::fd events(::epoll_create1(EPOLL_CLOEXEC));
+  const synfp::test::fd events(::epoll_create1(EPOLL_CLOEXEC));
   for (client& c : clients) {
     c.s = at.connect(32 * 1024);
     bench::require(static_cast<bool>(c.s), "a hostile client cannot connect");
@@ -199,7 +200,7 @@ struct measured {
 /// One request on a connection of its own; whether it was answered.
 bool ask(const server& at) {
   static constexpr std::string_view request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-  const synfp_test::fd s = at.connect(0);
+  const synfp::test::fd s = at.connect(0);
   if (!s || ::send(s.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return false;
   std::string response;
   char part[1024];
@@ -243,7 +244,7 @@ int main(int argc, char** argv) {
   descriptors.rlim_cur = std::min<rlim_t>(descriptors.rlim_max, 16'384);
   bench::require(descriptors.rlim_cur > hostile_clients + 100, "the limit of descriptors is too low");
   ::setrlimit(RLIMIT_NOFILE, &descriptors);
-  const synfp_test::net_namespace net;
+  const synfp::test::network_namespace net;
   bench::report report;
   for (const behaviour& how : behaviours) {
     const measured m = net.inside([&] { return measure(how); });  // whose threads and processes stay there

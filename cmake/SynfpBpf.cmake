@@ -8,33 +8,41 @@ if(NOT SYNFP_BPF_CLANG OR NOT SYNFP_BPF_STRIP)
                       "Without the probe: -DSYNFP_PROBE=OFF.")
 endif()
 
-set(SYNFP_GENERATED_DIR ${CMAKE_CURRENT_BINARY_DIR}/generated)
-set(bpf_header ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp)
-set(bpf_sources ${CMAKE_CURRENT_SOURCE_DIR}/bpf/synfp.bpf.c)
-file(GLOB bpf_headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bpf/*.h)
-list(APPEND bpf_headers ${CMAKE_CURRENT_SOURCE_DIR}/include/synfp/abi.h)
-
+# How every BPF program of the project is compiled; --target, -c and -o follow.
+# -disable-ssc: stack slot colouring spills pointers in a way that the 6.1 verifier refuses without CAP_PERFMON.
+set(SYNFP_BPF_COMPILE ${SYNFP_BPF_CLANG} -mcpu=v3 -O2 -g -Wall -Wextra -Werror -mllvm -disable-ssc)
 # clang does not search Debian's multiarch directory for the bpf target.
 if(CMAKE_LIBRARY_ARCHITECTURE)
-  set(bpf_system_include -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+  list(APPEND SYNFP_BPF_COMPILE -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
 endif()
 
-foreach(endian el eb)
-  set(object ${CMAKE_CURRENT_BINARY_DIR}/synfp.bpf${endian}.o)
-  # -disable-ssc: stack slot colouring spills pointers in a way that the 6.1 verifier refuses without CAP_PERFMON.
+# synfp_compile_bpf(OBJECT SOURCE [TARGET bpf|bpfel|bpfeb])
+# compiles SOURCE into OBJECT, of which BTF stays and DWARF goes. It finds synfp/abi.h and the headers of bpf/.
+function(synfp_compile_bpf object source)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "TARGET" "")
+  if(NOT arg_TARGET)
+    set(arg_TARGET bpf)
+  endif()
+  cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${synfp_SOURCE_DIR} OUTPUT_VARIABLE name)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${SYNFP_BPF_CLANG} --target=bpf${endian} -mcpu=v3 -O2 -g -Wall -Wextra -Werror -mllvm -disable-ssc
-            -I${CMAKE_CURRENT_SOURCE_DIR}/include -I${CMAKE_CURRENT_SOURCE_DIR}/bpf ${bpf_system_include}
-            -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}/= -fdebug-compilation-dir=.
-            -c ${bpf_sources} -o ${object}
+    COMMAND ${SYNFP_BPF_COMPILE} --target=${arg_TARGET} -I${synfp_SOURCE_DIR}/include -I${synfp_SOURCE_DIR}/bpf
+            -ffile-prefix-map=${synfp_SOURCE_DIR}/= -fdebug-compilation-dir=. -MMD -MF ${object}.d -c ${source} -o ${object}
     COMMAND ${SYNFP_BPF_STRIP} -g ${object}
-    DEPENDS ${bpf_sources} ${bpf_headers}
-    COMMENT "Compiling the BPF programs (${endian})"
+    DEPENDS ${source}
+    DEPFILE ${object}.d
+    COMMENT "Compiling ${name} (${arg_TARGET})"
     VERBATIM)
+endfunction()
+
+foreach(byte_order bpfel bpfeb)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/synfp.${byte_order}.o)
+  synfp_compile_bpf(${object} ${synfp_SOURCE_DIR}/bpf/synfp.bpf.c TARGET ${byte_order})
   list(APPEND bpf_objects ${object})
 endforeach()
 
+set(SYNFP_GENERATED_DIR ${CMAKE_CURRENT_BINARY_DIR}/generated)
+set(bpf_header ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp)
 add_executable(embed_bpf EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/cmake/embed_bpf.c)
 target_link_libraries(embed_bpf PRIVATE PkgConfig::libbpf)
 file(MAKE_DIRECTORY ${SYNFP_GENERATED_DIR}/synfp/detail)

@@ -131,7 +131,7 @@ constexpr bool byte_order_holds(int little) {
 static_assert(byte_order_holds(1), "abi.h: byte order is wrong for a little-endian host");
 static_assert(byte_order_holds(0), "abi.h: byte order is wrong for a big-endian host");
 
-// Known answers, from an independent SipHash-1-3 (tests/reference/siphash.py) over the same bytes.
+// Known answers, from an independent SipHash-1-3 (tests/oracle/siphash.py) over the same bytes.
 constexpr synfp_u64 known_hash(bool v6, int little) {
   const wire w{};
   const synfp_key k = v6 ? synfp_key6(w.ip6, w.tcp, 0, SYNFP_SCOPE_FLOW, little)

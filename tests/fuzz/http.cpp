@@ -17,7 +17,7 @@
 namespace {
 
 using namespace synfp;
-using synfp_test::outcome;
+using synfp::test::outcome;
 
 void check(bool holds) {
   if (!holds) __builtin_trap();
@@ -95,7 +95,7 @@ void check_accepted(const outcome& o, std::string_view input, const http::limits
 
   // What was understood is what is written: another strict recipient would find the same message.
   const std::string again = serialised(o);
-  const outcome second = synfp_test::feed_whole(again, {.request_line = 1 << 20, .header_block = 1 << 20});
+  const outcome second = synfp::test::feed_whole(again, {.request_line = 1 << 20, .header_block = 1 << 20});
   check(second.code() == 0 && second.consumed == again.size());
   check(second.method == o.method && second.path == o.path && second.query == o.query &&
         second.host == o.host);
@@ -121,12 +121,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t step = data[2] % 7U + 1;
   std::string_view input(reinterpret_cast<const char*>(data) + 3, size - 3);
   for (int message = 0; message < 8 && !input.empty(); ++message) {
-    const outcome whole = synfp_test::feed_whole(input, most);
-    if (cut > 0 && cut < input.size()) check(synfp_test::feed(input, {cut, input.size()}, most) == whole);
+    const outcome whole = synfp::test::feed_whole(input, most);
+    if (cut > 0 && cut < input.size()) check(synfp::test::feed(input, {cut, input.size()}, most) == whole);
     std::vector<std::size_t> ends;
     for (std::size_t end = step; end < input.size(); end += step) ends.push_back(end);
     ends.push_back(input.size());
-    check(synfp_test::feed(input, ends, most) == whole);
+    check(synfp::test::feed(input, ends, most) == whole);
     if (input.size() >= most.total()) check(whole.code() != -1);
     if (whole.code() != 0) {
       const int code = whole.code();
@@ -139,8 +139,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_against_llhttp(whole, input.substr(0, whole.consumed));
 #endif
     // Nothing behind the request has a say in it.
-    check(synfp_test::feed_whole(input.substr(0, whole.consumed), most) == whole);
-    check(synfp_test::feed_whole(input.substr(0, whole.consumed - 1), most).code() == -1);
+    check(synfp::test::feed_whole(input.substr(0, whole.consumed), most) == whole);
+    check(synfp::test::feed_whole(input.substr(0, whole.consumed - 1), most).code() == -1);
     input.remove_prefix(whole.consumed);
   }
   return 0;

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
 from netns import Pair  # noqa: E402
 
 P0F, SYNFP, DATABASE = map(os.path.abspath, sys.argv[1:4])

@@ -13,7 +13,7 @@
 
 #include <synfp/http/parser.hpp>
 
-namespace synfp_test {
+namespace synfp::test {
 
 struct outcome {
   synfp::http::parse_status status = synfp::http::parse_status::incomplete;
@@ -86,4 +86,4 @@ inline outcome feed_bytes(std::string_view input, const synfp::http::limits& mos
   return feed(input, ends, most);
 }
 
-}  // namespace synfp_test
+}  // namespace synfp::test

@@ -24,7 +24,7 @@
 #include <synfp/net/transport.hpp>
 #include <synfp/result.hpp>
 
-namespace test {
+namespace synfp::test {
 
 /// The client's end of a socket pair.
 class socket_link {
@@ -234,4 +234,4 @@ class memory_link {
   std::shared_ptr<memory_pipes> pipes_;
 };
 
-}  // namespace test
+}  // namespace synfp::test

@@ -9,9 +9,9 @@
 
 #include <synfp/syn_record.hpp>
 
-#include "../packet_builder.hpp"
+#include "packet_builder.hpp"
 
-namespace synfp_test {
+namespace synfp::test {
 
 inline synfp::syn_record record_of(const bytes& packet) {
   const auto r = synfp::syn_record::from_bytes(packet);
@@ -69,4 +69,4 @@ inline packet_builder truncated_v6() {
   return p;
 }
 
-}  // namespace synfp_test
+}  // namespace synfp::test

@@ -14,12 +14,13 @@
 #include <synfp/capture/probe.hpp>
 #include <vector>
 
-#include "../bpf_run.hpp"
-#include "../netns.hpp"
+#include "../support/bpf_run.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::endpoint;
 using synfp::hook;
 using synfp::miss;
@@ -89,7 +90,7 @@ class clients {
     o.data_in = frame_.data();
     o.data_size_in = static_cast<__u32>(frame_.size());
     o.repeat = 1;
-    must(bpf_prog_test_run_opts(program, &o) == 0, "BPF_PROG_TEST_RUN");
+    must(bpf_prog_test_run_opts(program, &o) == 0, "run a BPF program");
   }
   synfp::syn_lookup find(const table& t, const endpoint& from) const { return t.find(key(from), now_ns()); }
   bool has_its_own(const table& t, const endpoint& from) const {
@@ -161,7 +162,7 @@ class chosen_keys : public testing::TestWithParam<bool> {
               from.size());
     return chi_square(raw_table(probe.fds().maps.table).writes());
   }
-  net_namespace home_;
+  network_namespace home_;
 };
 
 // 16 writes per bucket are expected; all in one would give a statistic of a million.
@@ -203,7 +204,7 @@ TEST_P(chosen_keys, under_the_very_secret_fall_into_one_bucket) {
 }
 
 // From here on the attacker knows the secret: the worst there is.
-constexpr secret known{0x0706050403020100, 0x0f0e0d0c0b0a0908};  // raw_object's
+constexpr secret known{raw_object::secret[0], raw_object::secret[1]};
 
 TEST_P(chosen_keys, with_the_secret_known_only_the_aimed_bucket_suffers) {
   clients c(GetParam());

@@ -10,11 +10,13 @@
 #include <synfp/capture/saved_syn.hpp>
 #include <tuple>
 
-#include "../packet_socket.hpp"
+#include "../support/packet_socket.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::endpoint;
 using synfp::hook;
 using synfp::miss;

@@ -7,12 +7,15 @@
 #include <set>
 #include <synfp/capture/probe.hpp>
 
-#include "../packet_socket.hpp"
-#include "rig.hpp"
+#include "../../tools/flood/attack.hpp"
+#include "../support/packet_socket.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::syn_record;
 using testing::HasSubstr;
 
@@ -27,7 +30,7 @@ class recorder {
     socket_ = where.inside([&] {
       fd s(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
       const int size = 1 << 24;
-      must(::setsockopt(s.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0, "SO_RCVBUFFORCE");
+      must(::setsockopt(s.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0, "set SO_RCVBUFFORCE");
       sockaddr_ll a{};
       a.sll_family = AF_PACKET;
       a.sll_protocol = htons(ETH_P_ALL);
@@ -243,9 +246,9 @@ TEST(flood_rig, refuses_to_leave_its_namespace) {
   where.inside([&] {
     command("ip link set flood0 down && ip link set flood0 name elsewhere && ip link add flood0 type veth");
   });
-  const auto home = flood::detail::own_namespace();
+  const auto home = network_namespace::current();
   EXPECT_THAT(refusal([&] { where.inside([] {}); }), HasSubstr("removed or renamed"));
-  EXPECT_EQ(flood::detail::own_namespace(), home) << "a refusal leaves the thread where it was";
+  EXPECT_EQ(network_namespace::current(), home) << "a refusal leaves the thread where it was";
 }
 
 TEST(flood_rig, refuses_what_has_no_end) {
@@ -296,7 +299,7 @@ std::set<__u32> without(std::set<__u32> ids, const std::set<__u32>& known) {
 
 TEST(flood_rig, leaves_nothing_behind) {
   const auto before = programs();
-  const auto home = flood::detail::own_namespace();
+  const auto home = network_namespace::current();
   {
     const flood::network where;
     flood::limits how;
@@ -306,7 +309,7 @@ TEST(flood_rig, leaves_nothing_behind) {
     attack.wait();
     EXPECT_GE(without(programs(), before).size(), 1U);
   }
-  EXPECT_EQ(flood::detail::own_namespace(), home);
+  EXPECT_EQ(network_namespace::current(), home);
   EXPECT_EQ(::if_nametoindex("flood0"), 0U);
   auto left = without(programs(), before);
   for (int i = 0; i < 500 && !left.empty(); ++i, left = without(programs(), before)) ::usleep(10'000);

@@ -9,11 +9,14 @@
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
 
-#include "../packet_socket.hpp"
+#include "../support/packet_socket.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::endpoint;
 using synfp::hook;
 using synfp::miss;
@@ -39,7 +42,7 @@ class scene {
     probe_ = hosts_.server.inside([&] { return std::make_unique<probe_type>(options); });
     wire_ = hosts_.client.inside([] { return std::make_unique<packet_socket>("c0"); });
     listener_ = hosts_.server.inside([] { return bound(*endpoint::parse("[::]:0")); });
-    if (!probe_->prepare(listener_.get(), true)) throw std::runtime_error("prepare");
+    if (!probe_->prepare(listener_.get(), true)) throw std::runtime_error("prepare a listener");
     must(::listen(listener_.get(), 16) == 0, "listen");
     base_.to_mac = {2, 0, 0, 0, 0, 1};
     base_.from_mac = {2, 0, 0, 0, 0, 2};

@@ -4,12 +4,12 @@
 
 #include <random>
 
-#include "../bpf_run.hpp"
+#include "../support/bpf_run.hpp"
 
 namespace {
 
 TEST(hash, in_the_kernel_equals_the_one_in_user_space) {
-  const synfp_test::raw_object object("synfp_selftest", 1, 0);
+  const synfp::test::raw_object object("synfp_selftest", 1, 0);
   std::mt19937_64 random(3);
   int v4 = 0;
   for (int i = 0; i < 10'000; ++i) {

@@ -15,11 +15,14 @@
 #include <synfp/capture/probe.hpp>
 #include <thread>
 
-#include "../packet_socket.hpp"
+#include "../support/packet_socket.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::endpoint;
 using synfp::hook;
 using synfp::probe_config;
@@ -31,13 +34,13 @@ constexpr std::uint16_t first_port = 40'000, ports = 512;
 /// Of a connected socket that has sent nothing.
 std::uint32_t isn_of(const fd& s) {
   const auto option = [&s](int name, int value) {
-    must(::setsockopt(s.get(), IPPROTO_TCP, name, &value, sizeof value) == 0, "TCP_REPAIR");
+    must(::setsockopt(s.get(), IPPROTO_TCP, name, &value, sizeof value) == 0, "set TCP_REPAIR");
   };
   std::uint32_t next = 0;
   socklen_t length = sizeof next;
   option(TCP_REPAIR, 1);
   option(TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
-  must(::getsockopt(s.get(), IPPROTO_TCP, TCP_QUEUE_SEQ, &next, &length) == 0, "TCP_QUEUE_SEQ");
+  must(::getsockopt(s.get(), IPPROTO_TCP, TCP_QUEUE_SEQ, &next, &length) == 0, "get TCP_QUEUE_SEQ");
   option(TCP_REPAIR, -1);  // off, without a window probe
   return next - 1;
 }
@@ -73,7 +76,7 @@ class attacker {
   attacker(const two_hosts& hosts, const load& what, std::uint16_t port)
       : wire_(hosts.client.inside([] { return packet_socket("c0"); })),
         raw_(hosts.client.inside([] { return fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)); })) {
-    must(static_cast<bool>(raw_), "packet socket");
+    must(static_cast<bool>(raw_), "open a packet socket");
     thread_ = std::thread([this, what, port] { run(what, port); });
   }
   attacker(const attacker&) = delete;

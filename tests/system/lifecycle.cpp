@@ -19,11 +19,13 @@
 #include <memory>
 #include <synfp/capture/probe.hpp>
 
-#include "../netns.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::endpoint;
 using synfp::hook;
 using synfp::key_scope;
@@ -66,7 +68,7 @@ fd trivial_program(bpf_prog_type type, const char* name, int verdict) {
 }
 
 TEST(displaced, another_program_on_the_listen_group_is_noticed_within_eight_lookups) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     probe<listening> p;
     const fd listener = listening_socket(&p);
@@ -100,7 +102,7 @@ TEST(displaced, another_program_on_the_listen_group_is_noticed_within_eight_look
 }
 
 TEST(interface, with_someone_elses_program_is_refused_and_left_alone) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     const fd other = trivial_program(BPF_PROG_TYPE_XDP, "someone_elses", XDP_PASS);
     ASSERT_TRUE(other);
@@ -122,7 +124,7 @@ TEST(interface, with_someone_elses_program_is_refused_and_left_alone) {
 }
 
 TEST(interface, with_another_probe_is_refused_and_the_first_goes_on) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     probe<watching> first(synfp::capture::probe_options{.interface = "lo"});
     const auto second = probe<watching>::open({.interface = "lo"});
@@ -151,7 +153,7 @@ bool eventually(F gone) {
 }
 
 TEST(killed_process, leaves_nothing_behind) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     struct {
       __u32 program, maps[3];
@@ -214,7 +216,7 @@ TEST(maps, are_frozen_for_root_too) {
 constexpr int net_admin = CAP_NET_ADMIN, perfmon = 38, cap_bpf = 39;
 
 TEST(capabilities, reuseport_needs_bpf_alone_and_none_afterwards) {
-  const net_namespace ns;
+  const network_namespace ns;
   const auto answer = ns.inside([] {
     return in_child([] {
       keep_capabilities({cap_bpf});
@@ -232,7 +234,7 @@ TEST(capabilities, reuseport_needs_bpf_alone_and_none_afterwards) {
 }
 
 TEST(capabilities, xdp_needs_three_and_none_afterwards) {
-  const net_namespace ns;
+  const network_namespace ns;
   const auto answer = ns.inside([] {
     return in_child([] {
       keep_capabilities({cap_bpf, net_admin, perfmon});
@@ -247,7 +249,7 @@ TEST(capabilities, xdp_needs_three_and_none_afterwards) {
 }
 
 template <probe_config C>
-std::string refusal_with(const net_namespace& ns, std::initializer_list<int> capabilities) {
+std::string refusal_with(const network_namespace& ns, std::initializer_list<int> capabilities) {
   return ns.inside([&] {
     return in_child([&] {
       keep_capabilities(capabilities);
@@ -258,7 +260,7 @@ std::string refusal_with(const net_namespace& ns, std::initializer_list<int> cap
 }
 
 TEST(capabilities, that_are_missing_are_named) {
-  const net_namespace ns;
+  const network_namespace ns;
   EXPECT_THAT(refusal_with<listening>(ns, {}), HasSubstr("missing cap_bpf;"));
   EXPECT_THAT(refusal_with<listening>(ns, {net_admin, perfmon}), HasSubstr("missing cap_bpf;"));
   EXPECT_THAT(refusal_with<watching>(ns, {}), HasSubstr("missing cap_bpf,cap_net_admin,cap_perfmon;"));
@@ -279,7 +281,7 @@ std::string open_after(F&& before) {
 }
 
 TEST(user_namespace, is_named_with_every_capability_and_with_none) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     const auto become_root_of_one = [] { must(::unshare(CLONE_NEWUSER) == 0, "unshare(CLONE_NEWUSER)"); };
     const auto become_nobody_in_one = [&] {
@@ -302,7 +304,7 @@ TEST(seccomp, filter_that_forbids_bpf_is_named) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const sock_fprog filter{static_cast<unsigned short>(std::size(code)), code};
-    must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "PR_SET_SECCOMP");
+    must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "set PR_SET_SECCOMP");
   };
   EXPECT_THAT(open_after<listening>(forbid_bpf), HasSubstr("seccomp filter"));
 }
@@ -312,17 +314,17 @@ template <probe_config C>
 std::string open_with(unsigned spare) {
   return open_after<C>([&] {
     int next = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
-    must(next >= 0, "F_DUPFD");
+    must(next >= 0, "copy a descriptor");
     ::close(next);
     rlimit limit{};
-    must(::getrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
+    must(::getrlimit(RLIMIT_NOFILE, &limit) == 0, "set RLIMIT_NOFILE");
     limit.rlim_cur = static_cast<rlim_t>(next) + spare;
-    must(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
+    must(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "set RLIMIT_NOFILE");
   });
 }
 
 TEST(descriptors, that_run_out_are_named_wherever_they_do) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     for (const bool xdp : {false, true}) {
       unsigned refused = 0;
@@ -337,7 +339,7 @@ TEST(descriptors, that_run_out_are_named_wherever_they_do) {
 }
 
 TEST(sharing, a_nobody_with_the_fds_reads) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     probe<listening> owner;
     const fd listener = listening_socket(&owner);
@@ -381,7 +383,7 @@ TEST(sharing, another_configuration_is_refused_by_the_name_of_the_field) {
 }
 
 TEST(sharing, outlives_the_owner) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     auto owner = std::make_unique<probe<listening>>();
     auto shared = probe<listening>::share(owner->fds());
@@ -399,7 +401,8 @@ std::string in_time_namespace(long long offset) {
     {
       const fd offsets(::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
       const std::string line = "monotonic " + std::to_string(offset) + " 0";
-      must(::write(offsets.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()), "offsets");
+      must(::write(offsets.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()),
+           "write the offsets of a time namespace");
     }
     const std::uint64_t outside = now_ns();
     return in_child([&] {
@@ -419,7 +422,7 @@ std::string in_time_namespace(long long offset) {
 }
 
 TEST(time_namespace, ages_and_times_are_those_of_the_process) {
-  const net_namespace ns;
+  const network_namespace ns;
   ns.inside([] {
     EXPECT_EQ(in_time_namespace(100'000), "found");
     EXPECT_EQ(in_time_namespace(0), "found");

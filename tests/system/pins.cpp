@@ -15,11 +15,13 @@
 #include <synfp/privilege.hpp>
 #include <thread>
 
-#include "../netns.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::probe_config;
 using synfp::capture::now_ns;
 using synfp::capture::pinned;
@@ -67,7 +69,7 @@ std::string in_words(const synfp::syn_lookup& l) { return l ? "found" : std::str
 
 fd listener_with(probe<listening>& p) {
   fd s = bound(*synfp::endpoint::parse("127.0.0.1:0"));
-  must(static_cast<bool>(p.prepare(s.get(), true)), "prepare");
+  must(static_cast<bool>(p.prepare(s.get(), true)), "prepare a listener");
   must(::listen(s.get(), 16) == 0, "listen");
   return s;
 }
@@ -94,7 +96,7 @@ void pin_and_die(const probe<listening>& p, const std::string& path) {
 }
 
 TEST(pins, the_group_reads_and_shares_if_it_may_and_writes_nothing) {
-  const net_namespace ns;
+  const network_namespace ns;
   const bpf_filesystem fs;
   ns.inside([&] {
     probe<listening> owner;
@@ -196,7 +198,7 @@ TEST(pins, are_all_there_or_none) {
 }
 
 TEST(pins, of_a_running_probe_are_refused_and_those_of_a_killed_one_replaced) {
-  const net_namespace ns;
+  const network_namespace ns;
   const bpf_filesystem fs;
   ns.inside([&] {
     probe<listening> owner;

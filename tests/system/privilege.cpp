@@ -11,11 +11,12 @@
 #include <synfp/privilege.hpp>
 #include <thread>
 
-#include "../netns.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::drop_privileges;
 
 /// The lines of a status file that tell of privileges, without tabs.
@@ -41,10 +42,10 @@ void make_ambient(int cap) {
   __user_cap_header_struct header{};
   header.version = _LINUX_CAPABILITY_VERSION_3;
   __user_cap_data_struct data[2]{};
-  must(::syscall(SYS_capget, &header, data) == 0, "capget");
+  must(::syscall(SYS_capget, &header, data) == 0, "read the capabilities");
   data[cap / 32].inheritable |= 1U << (cap % 32);
-  must(::syscall(SYS_capset, &header, data) == 0, "capset");
-  must(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0, "PR_CAP_AMBIENT_RAISE");
+  must(::syscall(SYS_capset, &header, data) == 0, "set the capabilities");
+  must(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) == 0, "set PR_CAP_AMBIENT_RAISE");
 }
 
 TEST(privilege, is_gone_from_every_set_and_for_threads_to_come) {
@@ -83,7 +84,7 @@ TEST(privilege, goes_without_the_right_to_empty_the_bounding_set) {
                 header.version = _LINUX_CAPABILITY_VERSION_3;
                 __user_cap_data_struct data[2]{};
                 data[0].permitted = data[0].effective = 1U << CAP_NET_ADMIN;
-                must(::syscall(SYS_capset, &header, data) == 0, "capset");
+                must(::syscall(SYS_capset, &header, data) == 0, "set the capabilities");
                 if (auto done = drop_privileges(); !done) return done.error().message;
                 return privileges("/proc/self/status");
               }),

@@ -16,12 +16,11 @@
 #include <synfp/json.hpp>
 
 #include "../../tools/cli/frame.hpp"
-#include "../bpf_run.hpp"
-#include "../netns.hpp"
+#include "../support/bpf_run.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using cli::refusal;
 
 /// Frames that are right, odd or wrong in every field that a parser looks at. The same for a seed on every

@@ -20,11 +20,11 @@
 #include <synfp/capture/table.hpp>
 #include <thread>
 
-#include "../bpf_run.hpp"
+#include "../support/bpf_run.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::miss;
 using synfp::capture::now_ns;
 

@@ -11,12 +11,13 @@
 #include <initializer_list>
 #include <string>
 
-#include "../bpf_run.hpp"
-#include "../netns.hpp"
+#include "../support/bpf_run.hpp"
+#include "../support/process.hpp"
+#include "../support/sockets.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::families;
 using synfp::hook;
 using synfp::key_scope;
@@ -42,7 +43,7 @@ std::uint32_t verified(const probe_config& c) {
   const raw_object object(c.hook == hook::xdp ? "synfp_xdp" : "synfp_reuseport", c, c.conflict_window.ns());
   bpf_prog_info info{};
   __u32 length = sizeof info;
-  must(bpf_obj_get_info_by_fd(object.program(), &info, &length) == 0, "BPF_OBJ_GET_INFO_BY_FD");
+  must(bpf_obj_get_info_by_fd(object.program(), &info, &length) == 0, "ask about a program");
   return info.verified_insns;
 }
 

@@ -10,13 +10,13 @@
 #include <synfp/capture/probe.hpp>
 #include <type_traits>
 
-#include "../bpf_run.hpp"
-#include "../netns.hpp"
-#include "../vectors.hpp"
+#include "../support/bpf_run.hpp"
+#include "../support/two_hosts.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using synfp::families;
 using synfp::hook;
 using synfp::key_scope;
@@ -119,7 +119,7 @@ class bench {
   int program() const { return probe_->fds().program; }
 
  private:
-  net_namespace home_;
+  network_namespace home_;
   std::unique_ptr<synfp::capture::probe<C>> probe_;
 };
 

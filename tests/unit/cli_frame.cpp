@@ -11,11 +11,11 @@
 #include <tuple>
 #include <utility>
 
-#include "../packet_builder.hpp"
+#include "../support/packet_builder.hpp"
 
 namespace {
 
-using namespace synfp_test;
+using namespace synfp::test;
 using cli::refusal;
 
 cli::frame_syn read(int link, const bytes& frame) { return cli::read_frame(link, frame, frame.size()); }

@@ -5,32 +5,32 @@
 #include <synfp/fingerprint/haproxy.hpp>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using synfp::fingerprint::haproxy;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
-static_assert(haproxy(synfp_test::linux_record) == "0050abfaf005b447");
-static_assert(haproxy(synfp_test::linux_record, 7) == "0050abfaf005b4474002040801030a4d0001");
+static_assert(haproxy(synfp::test::linux_record) == "0050abfaf005b447");
+static_assert(haproxy(synfp::test::linux_record, 7) == "0050abfaf005b4474002040801030a4d0001");
 
 std::string of(const packet_builder& p, unsigned mode = 0) {
-  return std::string(haproxy(synfp_test::record_of(p), mode).view());
+  return std::string(haproxy(synfp::test::record_of(p), mode).view());
 }
 /// Byte `index` of a packet with these options.
 int byte_with(const bytes& options, std::size_t index) {
-  return synfp::fingerprint::haproxy_bytes(synfp_test::with_options(options)).bytes()[index];
+  return synfp::fingerprint::haproxy_bytes(synfp::test::with_options(options)).bytes()[index];
 }
 int second_byte(const packet_builder& p) {
-  return synfp::fingerprint::haproxy_bytes(synfp_test::record_of(p)).bytes()[1];
+  return synfp::fingerprint::haproxy_bytes(synfp::test::record_of(p)).bytes()[1];
 }
 
 TEST(haproxy, all_vectors) {
   std::size_t compared = 0;
-  for (const auto& v : synfp_test::vectors()) {
-    const auto r = synfp_test::record_of(v.packet);
+  for (const auto& v : synfp::test::vectors()) {
+    const auto r = synfp::test::record_of(v.packet);
     EXPECT_EQ(haproxy(r), v.haproxy) << v.scenario;
     EXPECT_EQ(haproxy(r, 7), v.haproxy7) << v.scenario;
     ++compared;
@@ -46,7 +46,7 @@ TEST(haproxy, each_mode) {
                                ((mode & 4) != 0 ? source : ""));
   }
   EXPECT_EQ(of(p, 8), base);
-  EXPECT_EQ(of(synfp_test::v6_packet(), 4), "00d0abfaf005b44720010db8000000000000000000000001");
+  EXPECT_EQ(of(synfp::test::v6_packet(), 4), "00d0abfaf005b44720010db8000000000000000000000001");
 }
 
 TEST(haproxy, the_second_byte) {
@@ -71,16 +71,16 @@ TEST(haproxy, the_second_byte) {
   p.payload = {1};
   EXPECT_EQ(second_byte(p), 0x04);
   p.payload.clear();
-  p.flags = synfp_test::syn | synfp_test::cwr;
+  p.flags = synfp::test::syn | synfp::test::cwr;
   EXPECT_EQ(second_byte(p), 0x02);
-  p.flags = synfp_test::syn | synfp_test::ece;
+  p.flags = synfp::test::syn | synfp::test::ece;
   EXPECT_EQ(second_byte(p), 0x01);
-  packet_builder v6 = synfp_test::v6_packet();
+  packet_builder v6 = synfp::test::v6_packet();
   v6.ttl = 1;
   EXPECT_EQ(second_byte(v6), 0xc0);
-  v6.extensions = {synfp_test::hop_by_hop()};
+  v6.extensions = {synfp::test::hop_by_hop()};
   EXPECT_EQ(second_byte(v6), 0xc8);
-  EXPECT_EQ(second_byte(synfp_test::truncated_v6()), 0xd8);
+  EXPECT_EQ(second_byte(synfp::test::truncated_v6()), 0xd8);
 }
 
 TEST(haproxy, window_scale_mss_and_kinds) {
@@ -120,13 +120,13 @@ TEST(haproxy, stops_at_eol_and_at_what_is_malformed) {
 }
 
 TEST(haproxy, values_are_what_is_behind_the_length_byte) {
-  EXPECT_EQ(haproxy(synfp_test::with_options({2, 6, 5, 180, 0, 0, 4, 2})), "005070faf005b405");
-  EXPECT_EQ(haproxy(synfp_test::with_options({2, 4, 5, 180, 3, 4, 7, 0})), "005078faf005b403");
-  EXPECT_EQ(haproxy(synfp_test::with_options({2, 2, 4, 2})), "005060faf0040205");  // of the next option
-  EXPECT_EQ(haproxy(synfp_test::with_options({3, 2, 1, 1})), "005062faf0000002");
-  EXPECT_EQ(haproxy(synfp_test::with_options({1, 1, 2, 2})), "005060faf0000001");  // behind the end: none
-  EXPECT_EQ(haproxy(synfp_test::with_options({1, 1, 3, 2})), "005060faf0000002");
-  EXPECT_EQ(haproxy(synfp_test::with_options({2, 4, 0, 7, 2, 4, 0, 9})), "005070faf0000901");  // the last
+  EXPECT_EQ(haproxy(synfp::test::with_options({2, 6, 5, 180, 0, 0, 4, 2})), "005070faf005b405");
+  EXPECT_EQ(haproxy(synfp::test::with_options({2, 4, 5, 180, 3, 4, 7, 0})), "005078faf005b403");
+  EXPECT_EQ(haproxy(synfp::test::with_options({2, 2, 4, 2})), "005060faf0040205");  // of the next option
+  EXPECT_EQ(haproxy(synfp::test::with_options({3, 2, 1, 1})), "005062faf0000002");
+  EXPECT_EQ(haproxy(synfp::test::with_options({1, 1, 2, 2})), "005060faf0000001");  // behind the end: none
+  EXPECT_EQ(haproxy(synfp::test::with_options({1, 1, 3, 2})), "005060faf0000002");
+  EXPECT_EQ(haproxy(synfp::test::with_options({2, 4, 0, 7, 2, 4, 0, 9})), "005070faf0000901");  // the last
 }
 
 TEST(haproxy, truncated_records_lose_nothing) {
@@ -141,9 +141,9 @@ TEST(haproxy, truncated_records_lose_nothing) {
 }
 
 TEST(haproxy, the_longest_is_not_cut) {
-  packet_builder p = synfp_test::v6_packet();
+  packet_builder p = synfp::test::v6_packet();
   p.options = bytes(40, 1);
-  const auto r = synfp_test::record_of(p);
+  const auto r = synfp::test::record_of(p);
   EXPECT_EQ(synfp::fingerprint::haproxy_bytes(r, 7).size(),
             synfp::fingerprint::haproxy_bytes_type::capacity());
   EXPECT_EQ(haproxy(r, 7).size(), haproxy(r).capacity());

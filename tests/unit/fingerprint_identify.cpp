@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using namespace synfp::fingerprint;
-using synfp_test::packet_builder;
-using synfp_test::record_of;
+using synfp::test::packet_builder;
+using synfp::test::record_of;
 
 constexpr inconsistency_set two() {
   inconsistency_set s;
@@ -63,13 +63,13 @@ TEST(identify, own_database_parses_and_knows_linux) {
   const auto own = p0f_database::parse(recorded_signatures, "synfp");
   ASSERT_TRUE(own) << own.error().message;
   EXPECT_GE(own->size(), 2U);
-  const identification id = identifier{}.identify(synfp_test::linux_record);
+  const identification id = identifier{}.identify(synfp::test::linux_record);
   ASSERT_NE(id.label, nullptr);
 }
 
 TEST(identify, evidence) {
   const identifier who;
-  const identification id = who.identify(synfp_test::linux_record);
+  const identification id = who.identify(synfp::test::linux_record);
   ASSERT_NE(id.label, nullptr);
   EXPECT_EQ(id.label->name, "Linux");
   EXPECT_EQ(id.database, "synfp");
@@ -96,7 +96,7 @@ TEST(identify, without_a_label) {
   p.ttl = 80;
   EXPECT_EQ(identifier::empty().identify(record_of(p)).distance, std::nullopt);
   // What p0f does not look at.
-  const auto extended = identifier{}.identify(record_of(synfp_test::truncated_v6()), windows_agent);
+  const auto extended = identifier{}.identify(record_of(synfp::test::truncated_v6()), windows_agent);
   EXPECT_EQ(extended.label, nullptr);
   EXPECT_EQ(extended.mtu, std::nullopt);
   EXPECT_EQ(extended.distance, 0);
@@ -110,7 +110,7 @@ TEST(identify, best_of_all_databases) {
     identifier who = identifier::empty();
     char name = 'a';
     for (const std::string& signatures : all) who.add(database(signatures, std::string(1, name++)));
-    const auto id = who.identify(synfp_test::linux_record);
+    const auto id = who.identify(synfp::test::linux_record);
     return title(id) + " of " + std::string(id.database);
   };
   EXPECT_EQ(first_of({fuzzy, generic_linux, linux_label}), "Linux 6.x of c");
@@ -124,7 +124,7 @@ TEST(identify, first_link_that_is_known) {
   identifier who = identifier::empty();
   who.add(*p0f_database::parse("[mtu]\nlabel = one\nsig = 1400\n", "a"));
   who.add(*p0f_database::parse("[mtu]\nlabel = two\nsig = 1500\nlabel = three\nsig = 1400\n", "b"));
-  EXPECT_EQ(who.identify(synfp_test::linux_record).link, "two");
+  EXPECT_EQ(who.identify(synfp::test::linux_record).link, "two");
   packet_builder p;
   p.options[2] = 0x05;
   p.options[3] = 0x50;
@@ -132,7 +132,7 @@ TEST(identify, first_link_that_is_known) {
 }
 
 TEST(identify, flow_labels) {
-  auto raw = synfp_test::v6_packet().ip();
+  auto raw = synfp::test::v6_packet().ip();
   raw[3] = 1;
   const auto record = record_of(raw);
   EXPECT_EQ(with(generic_linux).identify(record).label, nullptr);
@@ -140,7 +140,7 @@ TEST(identify, flow_labels) {
   const auto id = aware.identify(record);
   ASSERT_NE(id.label, nullptr);
   EXPECT_TRUE(id.flow_aware);
-  EXPECT_FALSE(aware.identify(synfp_test::linux_record).flow_aware);
+  EXPECT_FALSE(aware.identify(synfp::test::linux_record).flow_aware);
 }
 
 TEST(identify, random_ttl) {
@@ -165,8 +165,8 @@ TEST(inconsistency, user_agent) {
   EXPECT_EQ(told(with(linux_label), p, windows_agent), "user_agent");
   EXPECT_EQ(told(with(generic_linux), p, windows_agent), "user_agent");
   EXPECT_EQ(told(with(windows_label), p, windows_agent), "");  // no label
-  EXPECT_EQ(told(with(windows_label), synfp_test::windows_packet(), linux_agent), "user_agent");
-  EXPECT_EQ(told(with(windows_label), synfp_test::windows_packet(), windows_agent), "");
+  EXPECT_EQ(told(with(windows_label), synfp::test::windows_packet(), linux_agent), "user_agent");
+  EXPECT_EQ(told(with(windows_label), synfp::test::windows_packet(), windows_agent), "");
   const auto tool =
       with("label = s:!:Linux scan:\nsys = @unix\nsig = *:64:0:*:*,*:mss,sok,ts,nop,ws:df,id+:0\n");
   EXPECT_EQ(told(tool, p, windows_agent), "");
@@ -183,14 +183,14 @@ TEST(inconsistency, ttl_and_quirks) {
   EXPECT_EQ(told(with(linux_label), p), "ttl");
   p.ttl = 29;
   EXPECT_EQ(told(with(linux_label), p), "");
-  p.flags |= synfp_test::ece | synfp_test::cwr;
+  p.flags |= synfp::test::ece | synfp::test::cwr;
   EXPECT_EQ(told(with(linux_label), p), "quirks");
   p.ttl = 128;
   EXPECT_EQ(told(with(linux_label), p), "ttl,quirks");
 }
 
 TEST(inconsistency, windows_ttl) {
-  packet_builder p = synfp_test::windows_packet();
+  packet_builder p = synfp::test::windows_packet();
   EXPECT_EQ(told(with(windows_label), p), "");
   EXPECT_EQ(told(identifier::empty(), p), "");
   p.ttl = 64;
@@ -198,8 +198,8 @@ TEST(inconsistency, windows_ttl) {
   EXPECT_EQ(told(identifier::empty(), p), "windows_ttl");
   const auto solaris = with("label = s:unix:Solaris:\nsig = *:64:0:*:*,*:mss,nop,ws,nop,nop,sok:df,id+:0\n");
   EXPECT_EQ(told(solaris, p), "");
-  p.source = synfp_test::v6_packet().source;
-  p.destination = synfp_test::v6_packet().destination;
+  p.source = synfp::test::v6_packet().source;
+  p.destination = synfp::test::v6_packet().destination;
   p.options[2] = 5;
   p.options[3] = 160;
   ASSERT_TRUE(p.v6());
@@ -226,7 +226,7 @@ TEST(inconsistency, window) {
 }
 
 TEST(inconsistency, mss) {
-  packet_builder p = synfp_test::v6_packet();
+  packet_builder p = synfp::test::v6_packet();
   EXPECT_EQ(told(identifier::empty(), p), "mss");
   p.options[3] = 0xa0;
   EXPECT_EQ(told(identifier::empty(), p), "");
@@ -259,8 +259,8 @@ TEST(inconsistency, crafted) {
   EXPECT_EQ(changed([](auto& p) { p.acknowledgment = 2, p.ttl = 128; }), "ttl,crafted");
   EXPECT_EQ(changed([](auto& p) { p.acknowledgment = 0x01000000; }), "crafted");
   EXPECT_EQ(changed([](auto& p) { p.urgent = 1; }), "crafted");
-  EXPECT_EQ(changed([](auto& p) { p.flags |= synfp_test::urg; }), "crafted");
-  EXPECT_EQ(changed([](auto& p) { p.flags |= synfp_test::psh; }), "crafted");
+  EXPECT_EQ(changed([](auto& p) { p.flags |= synfp::test::urg; }), "crafted");
+  EXPECT_EQ(changed([](auto& p) { p.flags |= synfp::test::psh; }), "crafted");
   EXPECT_EQ(changed([](auto& p) { p.fragment |= 0x8000; }), "crafted");
   EXPECT_EQ(changed([](auto& p) { p.options[15] = 1; }), "crafted");  // echoes a timestamp
   EXPECT_EQ(changed([](auto& p) { p.options[19] = 15; }), "crafted");
@@ -286,9 +286,9 @@ TEST(inconsistency, honest_clients_are_not_accused) {
         "Safari/605.1.15",
         "Outlook-iOS/723.4027091.prod.iphone (4.28.0)",
         "Slack-Windows-Look/1.0 CFNetwork/1410.0.3 Darwin/22.6.0"}) {
-    EXPECT_EQ(told(macos, synfp_test::macos_packet(), agent), "") << agent;
+    EXPECT_EQ(told(macos, synfp::test::macos_packet(), agent), "") << agent;
   }
-  EXPECT_EQ(told(macos, synfp_test::macos_packet(), android_agent), "user_agent");
+  EXPECT_EQ(told(macos, synfp::test::macos_packet(), android_agent), "user_agent");
   for (const char* agent :
        {"Mozilla/5.0 (X11; Windows aarch64 10718.88.2) AppleWebKit/537.36 (KHTML, like Gecko) "
         "Chrome/68.0.3440.118 "
@@ -315,7 +315,7 @@ TEST(inconsistency, honest_clients_are_not_accused) {
         "Mozilla/5.0 (iPhone; CPU iPhone OS 7_0 like Mac OS X) AppleWebKit/537.51.1 (KHTML, like Gecko) "
         "Version/7.0 "
         "Mobile/11A465 Safari/9537.53 BingPreview/1.0b"}) {
-    EXPECT_EQ(told(with(windows_label), synfp_test::windows_packet(), agent), "") << agent;
+    EXPECT_EQ(told(with(windows_label), synfp::test::windows_packet(), agent), "") << agent;
   }
 }
 
@@ -327,7 +327,7 @@ TEST(inconsistency, all_vectors) {
   identifier who;
   who.add(*p0f_database::parse(text, "p0f"), flow_reading::aware);
   std::size_t compared = 0;
-  for (const auto& v : synfp_test::vectors()) {
+  for (const auto& v : synfp::test::vectors()) {
     ++compared;
     const auto id = who.identify(record_of(v.packet));
     const std::string tells = names(id.inconsistencies);

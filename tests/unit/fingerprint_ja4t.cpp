@@ -5,17 +5,17 @@
 #include <synfp/fingerprint/ja4t.hpp>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using synfp::fingerprint::ja4t;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
-static_assert(ja4t(synfp_test::linux_record) == "64240_2-4-8-1-3_1460_10");
+static_assert(ja4t(synfp::test::linux_record) == "64240_2-4-8-1-3_1460_10");
 
-std::string of(const packet_builder& p) { return std::string(ja4t(synfp_test::record_of(p)).view()); }
+std::string of(const packet_builder& p) { return std::string(ja4t(synfp::test::record_of(p)).view()); }
 std::string of(const bytes& options) {
   packet_builder p;
   p.options = options;
@@ -25,22 +25,22 @@ std::string of(const bytes& options) {
 
 TEST(ja4t, all_vectors) {
   std::size_t compared = 0;
-  for (const auto& v : synfp_test::vectors()) {
-    EXPECT_EQ(ja4t(synfp_test::record_of(v.packet)), v.ja4t) << v.scenario;
+  for (const auto& v : synfp::test::vectors()) {
+    EXPECT_EQ(ja4t(synfp::test::record_of(v.packet)), v.ja4t) << v.scenario;
     ++compared;
   }
   EXPECT_EQ(compared, 84U);
 }
 
 TEST(ja4t, sample_signatures) {
-  EXPECT_EQ(of(synfp_test::windows_packet()), "64240_2-1-3-1-1-4_1460_8");
-  packet_builder p = synfp_test::macos_packet();
+  EXPECT_EQ(of(synfp::test::windows_packet()), "64240_2-1-3-1-1-4_1460_8");
+  packet_builder p = synfp::test::macos_packet();
   EXPECT_EQ(of(p), "65535_2-1-3-1-1-8-4-0-0_1460_6");
   p.flags = 0xc2;
   EXPECT_EQ(of(p), "65535_2-1-3-1-1-8-4-0-0_1460_6");
-  packet_builder v6 = synfp_test::v6_packet();
+  packet_builder v6 = synfp::test::v6_packet();
   v6.window = 65535;
-  v6.options = synfp_test::macos_options();
+  v6.options = synfp::test::macos_options();
   v6.options[3] = 0xa0;
   EXPECT_EQ(of(v6), "65535_2-1-3-1-1-8-4-0-0_1440_6");
 }
@@ -73,12 +73,12 @@ TEST(ja4t, the_longest_is_not_cut) {
   packet_builder p;
   p.window = 65535;
   p.options.clear();
-  for (int i = 0; i < 20; ++i) synfp_test::append(p.options, {255, 2});
+  for (int i = 0; i < 20; ++i) synfp::test::append(p.options, {255, 2});
   std::string kinds = "255";
   for (int i = 1; i < 20; ++i) kinds += "-255";
   EXPECT_EQ(of(p), "65535_" + kinds + "_00_00");
   p.options = bytes(33, 1);
-  synfp_test::append(p.options, {2, 4, 255, 255, 3, 3, 255});
+  synfp::test::append(p.options, {2, 4, 255, 255, 3, 3, 255});
   kinds = "1";
   for (int i = 1; i < 33; ++i) kinds += "-1";
   EXPECT_EQ(of(p), "65535_" + kinds + "-2-3_65535_255");

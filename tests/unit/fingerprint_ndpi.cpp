@@ -9,8 +9,8 @@
 namespace {
 
 using synfp::fingerprint::ndpi;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
 constexpr synfp::fixed_text<64> hex(std::string_view text) {
   synfp::fixed_text<64> out;
@@ -40,10 +40,10 @@ TEST(sha256, known_answers) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-static_assert(ndpi(synfp_test::linux_record) == "2_64_64240_d876f498b09e");
+static_assert(ndpi(synfp::test::linux_record) == "2_64_64240_d876f498b09e");
 
 std::string of(const packet_builder& p) {
-  const auto text = ndpi(synfp_test::record_of(p));
+  const auto text = ndpi(synfp::test::record_of(p));
   return text ? std::string(text->view()) : "none";
 }
 /// That the hash is the one of this list.
@@ -54,7 +54,7 @@ void expect_list(const bytes& options, std::string_view list) {
 }
 
 TEST(ndpi, sample_signatures) {
-  EXPECT_EQ(of(synfp_test::windows_packet()), "2_128_64240_6bb88f5575fd");
+  EXPECT_EQ(of(synfp::test::windows_packet()), "2_128_64240_6bb88f5575fd");
   packet_builder p;
   p.options.back() = 7;
   EXPECT_EQ(of(p), "2_64_64240_2e3cee914fc1");
@@ -63,7 +63,7 @@ TEST(ndpi, sample_signatures) {
   p.options.back() = 10;
   p.window = 65535;
   EXPECT_EQ(of(p), "2_64_65535_d876f498b09e");  // what nDPI's table calls Android
-  p = synfp_test::macos_packet();
+  p = synfp::test::macos_packet();
   p.flags = 0xc2;
   EXPECT_EQ(of(p), "194_64_65535_d29295416479");
 }
@@ -76,7 +76,7 @@ TEST(ndpi, flags_ttl_and_window) {
   bytes raw = p.ip();
   raw[32] = 0x5f;
   raw[33] = 0xef;
-  EXPECT_EQ(ndpi(synfp_test::record_of(raw))->view(), "4079_64_0_e3b0c44298fc");
+  EXPECT_EQ(ndpi(synfp::test::record_of(raw))->view(), "4079_64_0_e3b0c44298fc");
   for (const auto& [ttl, text] : {std::pair{0, "32"},
                                   {32, "32"},
                                   {33, "64"},
@@ -90,9 +90,9 @@ TEST(ndpi, flags_ttl_and_window) {
     p.ttl = static_cast<std::uint8_t>(ttl);
     EXPECT_EQ(of(p), std::string("2_") + text + "_0_e3b0c44298fc");
   }
-  p = synfp_test::v6_packet();
+  p = synfp::test::v6_packet();
   EXPECT_EQ(of(p), of(packet_builder{}));
-  EXPECT_EQ(of(synfp_test::truncated_v6()), of(packet_builder{}));
+  EXPECT_EQ(of(synfp::test::truncated_v6()), of(packet_builder{}));
 }
 
 TEST(ndpi, the_list) {
@@ -141,9 +141,9 @@ TEST(ndpi, the_longest_is_not_cut) {
   raw[33] = 0xef;
   std::string list;
   for (int i = 0; i < 40; ++i) list += "01";
-  EXPECT_EQ(ndpi(synfp_test::record_of(raw))->view(),
+  EXPECT_EQ(ndpi(synfp::test::record_of(raw))->view(),
             "4079_255_65535_" + std::string(hex(list).view().substr(0, 12)));
-  EXPECT_EQ(ndpi(synfp_test::record_of(raw))->size(), ndpi(synfp_test::record_of(raw))->capacity());
+  EXPECT_EQ(ndpi(synfp::test::record_of(raw))->size(), ndpi(synfp::test::record_of(raw))->capacity());
 }
 
 }  // namespace

@@ -5,20 +5,20 @@
 #include <synfp/fingerprint/p0f.hpp>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using namespace synfp::fingerprint;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
-static_assert(p0f(synfp_test::linux_record) == "4:64+0:0:1460:mss*44,10:mss,sok,ts,nop,ws:df,id+:0");
-static_assert(p0f<p0f_reading::strict>(synfp_test::linux_record) ==
+static_assert(p0f(synfp::test::linux_record) == "4:64+0:0:1460:mss*44,10:mss,sok,ts,nop,ws:df,id+:0");
+static_assert(p0f<p0f_reading::strict>(synfp::test::linux_record) ==
               "4:64+0:0:1460:mss*44,10:mss,sok,ts,nop,ws:df,id+:0");
-static_assert(mtu(synfp_test::linux_record) == 1500U);
-static_assert(initial_ttl(synfp_test::linux_record) == 64);
-static_assert(distance(synfp_test::linux_record) == 0);
+static_assert(mtu(synfp::test::linux_record) == 1500U);
+static_assert(initial_ttl(synfp::test::linux_record) == 64);
+static_assert(distance(synfp::test::linux_record) == 0);
 static_assert(!p0f(synfp::syn_record{}));
 
 template <p0f_reading Reading = p0f_reading::compatible>
@@ -28,7 +28,7 @@ std::string of(const synfp::syn_record& r) {
 }
 template <p0f_reading Reading = p0f_reading::compatible>
 std::string of(const packet_builder& p) {
-  return of<Reading>(synfp_test::record_of(p));
+  return of<Reading>(synfp::test::record_of(p));
 }
 std::string strict(const packet_builder& p) { return of<p0f_reading::strict>(p); }
 
@@ -55,8 +55,8 @@ std::string layout(const bytes& options) {
 
 TEST(p0f, all_vectors) {
   std::size_t compared = 0, low_bit = 0;
-  for (const auto& v : synfp_test::vectors()) {
-    const auto r = synfp_test::record_of(v.packet);
+  for (const auto& v : synfp::test::vectors()) {
+    const auto r = synfp::test::record_of(v.packet);
     EXPECT_EQ(of(r), v.p0f) << v.scenario;
     // The strict reading differs in ack+ alone, which nmap -O sends and p0f sees half of the time.
     if (r.tcp().acknowledgment() != 0 && v.p0f.find("ack+") == std::string::npos) {
@@ -72,13 +72,13 @@ TEST(p0f, all_vectors) {
 }
 
 TEST(p0f, sample_signatures) {
-  EXPECT_EQ(of(synfp_test::windows_packet()), "4:128+0:0:1460:mss*44,8:mss,nop,ws,nop,nop,sok:df,id+:0");
-  packet_builder p = synfp_test::windows_packet();
+  EXPECT_EQ(of(synfp::test::windows_packet()), "4:128+0:0:1460:mss*44,8:mss,nop,ws,nop,nop,sok:df,id+:0");
+  packet_builder p = synfp::test::windows_packet();
   p.window = 8192;
   EXPECT_EQ(of(p), "4:128+0:0:1460:8192,8:mss,nop,ws,nop,nop,sok:df,id+:0");
-  p = synfp_test::macos_packet();
+  p = synfp::test::macos_packet();
   EXPECT_EQ(of(p), "4:64+0:0:1460:65535,6:mss,nop,ws,nop,nop,ts,sok,eol+1:df:0");
-  p.flags = synfp_test::syn | synfp_test::ece | synfp_test::cwr;
+  p.flags = synfp::test::syn | synfp::test::ece | synfp::test::cwr;
   EXPECT_EQ(of(p), "4:64+0:0:1460:65535,6:mss,nop,ws,nop,nop,ts,sok,eol+1:df,ecn:0");
   p = packet_builder{};
   p.window = 29200;
@@ -92,13 +92,13 @@ TEST(p0f, sample_signatures) {
   p.window = 16384;
   p.options = {2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 3, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0};
   EXPECT_EQ(of(p), "4:64+0:0:1460:16384,3:mss,nop,nop,sok,nop,ws,nop,nop,ts:df,id+:0");  // OpenBSD
-  p = synfp_test::v6_packet();
+  p = synfp::test::v6_packet();
   p.window = 64800;
   p.options[2] = 0x05;
   p.options[3] = 0xa0;
   bytes raw = p.ip();
   raw[3] = 1;
-  EXPECT_EQ(of(synfp_test::record_of(raw)), "6:64+0:0:1440:mss*45,10:mss,sok,ts,nop,ws:flow:0");
+  EXPECT_EQ(of(synfp::test::record_of(raw)), "6:64+0:0:1440:mss*45,10:mss,sok,ts,nop,ws:flow:0");
   p = plain();
   p.window = 1024;
   p.ttl = 255;
@@ -114,7 +114,7 @@ TEST(p0f, ttl_and_distance) {
     packet_builder p;
     p.ttl = static_cast<std::uint8_t>(ttl);
     EXPECT_EQ(field(of(p), 1), text);
-    const auto r = synfp_test::record_of(p);
+    const auto r = synfp::test::record_of(p);
     const auto hops = distance(r);
     EXPECT_EQ(hops.has_value(), field(of(p), 1).back() != '?');
     if (hops) {
@@ -125,10 +125,10 @@ TEST(p0f, ttl_and_distance) {
 
 /// window, mss, own timestamp, IPv6 -> wsize
 std::string wsize(unsigned window, unsigned mss, bool ts = false, bool v6 = false, unsigned nops = 0) {
-  packet_builder p = v6 ? synfp_test::v6_packet() : packet_builder{};
+  packet_builder p = v6 ? synfp::test::v6_packet() : packet_builder{};
   p.window = static_cast<std::uint16_t>(window);
   p.options = {2, 4, static_cast<std::uint8_t>(mss >> 8), static_cast<std::uint8_t>(mss)};
-  if (ts) synfp_test::append(p.options, {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0});
+  if (ts) synfp::test::append(p.options, {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0});
   p.options.resize(p.options.size() + nops, 1);
   const std::string f = field(of(p), 4);
   return f.substr(0, f.find(','));
@@ -180,37 +180,37 @@ TEST(p0f, each_quirk_alone) {
   }
   p.tos = 0xfc;
   EXPECT_EQ(quirks(p), "");
-  for (const std::uint8_t flag : {synfp_test::ece, synfp_test::cwr}) {
+  for (const std::uint8_t flag : {synfp::test::ece, synfp::test::cwr}) {
     p = plain();
-    p.flags = static_cast<std::uint8_t>(synfp_test::syn | flag);
+    p.flags = static_cast<std::uint8_t>(synfp::test::syn | flag);
     EXPECT_EQ(quirks(p), "ecn");
   }
   bytes raw = plain().ip();
   raw[32] = 0x51;  // NS
-  EXPECT_EQ(field(of(synfp_test::record_of(raw)), 6), "ecn");
+  EXPECT_EQ(field(of(synfp::test::record_of(raw)), 6), "ecn");
   raw[32] = 0x5e;  // the other reserved bits
-  EXPECT_EQ(field(of(synfp_test::record_of(raw)), 6), "");
+  EXPECT_EQ(field(of(synfp::test::record_of(raw)), 6), "");
   p = plain();
   p.sequence = 0;
   EXPECT_EQ(quirks(p), "seq-");
   p = plain();
   p.urgent = 1;
   EXPECT_EQ(quirks(p), "uptr+");
-  p.flags = synfp_test::syn | synfp_test::urg;
+  p.flags = synfp::test::syn | synfp::test::urg;
   EXPECT_EQ(quirks(p), "urgf+");
   p = plain();
-  p.flags = synfp_test::syn | synfp_test::psh;
+  p.flags = synfp::test::syn | synfp::test::psh;
   EXPECT_EQ(quirks(p), "pushf+");
   EXPECT_EQ(quirks(plain({8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1})), "ts1-");
   EXPECT_EQ(quirks(plain({8, 10, 0, 0, 0, 1, 0, 0, 0, 9, 1, 1})), "ts2+");
   EXPECT_EQ(quirks(plain({3, 3, 14, 1})), "");
   EXPECT_EQ(quirks(plain({3, 3, 15, 1})), "exws");
   EXPECT_EQ(quirks(plain({3, 3, 255, 1})), "exws");
-  packet_builder v6 = synfp_test::v6_packet();
+  packet_builder v6 = synfp::test::v6_packet();
   EXPECT_EQ(quirks(v6), "");
   raw = v6.ip();
   raw[1] = 0x08;
-  EXPECT_EQ(field(of(synfp_test::record_of(raw)), 6), "flow");
+  EXPECT_EQ(field(of(synfp::test::record_of(raw)), 6), "flow");
   v6.tos = 1;
   EXPECT_EQ(quirks(v6), "ecn");
 }
@@ -309,7 +309,7 @@ TEST(p0f, ip_options_and_payload) {
   EXPECT_EQ(field(of(p), 4), "mtu*5,0");
   p.payload = {1};
   EXPECT_EQ(field(of(p), 7), "+");
-  packet_builder v6 = synfp_test::v6_packet();
+  packet_builder v6 = synfp::test::v6_packet();
   EXPECT_EQ(field(of(v6), 7), "0");
   v6.payload = bytes(10, 0);
   EXPECT_EQ(field(of(v6), 7), "+");
@@ -327,7 +327,7 @@ TEST(p0f, ip_options_that_were_not_kept_are_counted) {
 }
 
 TEST(p0f, what_p0f_does_not_look_at) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   for (const unsigned flags : {0x12U, 0x03U, 0x06U, 0x05U, 0x10U, 0x00U, 0x04U, 0x01U}) {
     packet_builder p;
     p.flags = static_cast<std::uint8_t>(flags);
@@ -356,12 +356,12 @@ TEST(p0f, what_p0f_does_not_look_at) {
 }
 
 TEST(p0f, mtu_needs_an_mss) {
-  using synfp_test::record_of, synfp_test::with_options;
+  using synfp::test::record_of, synfp::test::with_options;
   EXPECT_EQ(mtu(with_options({2, 4, 5, 180})), 1500U);
   EXPECT_EQ(mtu(with_options({2, 4, 0, 0})), std::nullopt);
   EXPECT_EQ(mtu(with_options({})), std::nullopt);
   EXPECT_EQ(mtu(with_options({2, 4, 255, 255})), 65575U);
-  packet_builder p = synfp_test::v6_packet();
+  packet_builder p = synfp::test::v6_packet();
   p.options = {2, 4, 5, 160};
   EXPECT_EQ(mtu(record_of(p)), 1500U);
 }
@@ -375,14 +375,14 @@ TEST(p0f, the_longest_is_not_cut) {
   p.sequence = 0;
   p.acknowledgment = 0xffffffff;
   p.urgent = 1;
-  p.flags = synfp_test::syn | synfp_test::psh;
+  p.flags = synfp::test::syn | synfp::test::psh;
   p.window = 65535;
   p.payload = {1};
   p.options.clear();
   // 16 options of two bytes, 7 NOPs and the end: 24 options in 40 bytes.
   std::string names;
   for (int i = 0; i < 16; ++i) {
-    synfp_test::append(p.options, {255, 2});
+    synfp::test::append(p.options, {255, 2});
     names += "?255,";
   }
   for (int i = 0; i < 7; ++i) {
@@ -390,7 +390,7 @@ TEST(p0f, the_longest_is_not_cut) {
     names += "nop,";
   }
   p.options.push_back(0);
-  const auto r = synfp_test::record_of(p);
+  const auto r = synfp::test::record_of(p);
   EXPECT_EQ(of(r), "4:220+35:36:0:65535,0:" + names + "eol+0:df,id+,ecn,0+,seq-,ack+,uptr+,pushf+:+");
 
   // Everything at its longest, whether or not one packet can hold it.

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using namespace synfp::fingerprint;
 using synfp::errc;
-using synfp_test::packet_builder;
+using synfp::test::packet_builder;
 using testing::HasSubstr;
 
 /// A database of [tcp:request] whose first signature or label is on line 3.
@@ -35,7 +35,7 @@ std::string refusal(const std::string& text) {
   return database ? "read" : database.error().message;
 }
 p0f_signature observed(const synfp::syn_record& r) { return p0f_observe(r).value(); }
-p0f_signature observed(const packet_builder& p) { return observed(synfp_test::record_of(p)); }
+p0f_signature observed(const packet_builder& p) { return observed(synfp::test::record_of(p)); }
 
 /// Label and quality, or "-".
 std::string found(const p0f_database& database, const p0f_signature& s,
@@ -328,8 +328,8 @@ TEST(p0f_database, what_is_forgiven) {
   EXPECT_EQ(with([](auto& p) { p.fragment = 0; }), "A/fuzzy");
   EXPECT_EQ(with([](auto& p) { p.fragment = 0, p.id = 0; }), "A/fuzzy");
   EXPECT_EQ(with([](auto& p) { p.tos = 1; }), "A/fuzzy");
-  EXPECT_EQ(with([](auto& p) { p.flags |= synfp_test::ece; }), "A/fuzzy");
-  EXPECT_EQ(with([](auto& p) { p.flags |= synfp_test::psh; }), "-");
+  EXPECT_EQ(with([](auto& p) { p.flags |= synfp::test::ece; }), "A/fuzzy");
+  EXPECT_EQ(with([](auto& p) { p.flags |= synfp::test::psh; }), "-");
   EXPECT_EQ(with([](auto& p) { p.fragment |= 0x8000; }), "-");
   EXPECT_EQ(with([](auto& p) { p.sequence = 0; }), "-");
   EXPECT_EQ(with([](auto& p) { p.ip_options = {1, 1, 1, 1}; }), "-");
@@ -419,15 +419,15 @@ TEST(p0f_database, mss_scale_payload_padding) {
   data.payload = {1, 2};
   EXPECT_EQ(with("*:64:0:1460:*,10:mss,sok,ts,nop,ws:df,id+:+", data), "A/exact");
   EXPECT_EQ(with("*:64:0:1460:*,10:mss,sok,ts,nop,ws:df,id+:*", data), "A/exact");
-  EXPECT_EQ(with("*:64:0:1460:*,6:mss,nop,ws,nop,nop,ts,sok,eol+1:df:0", synfp_test::macos_packet()),
+  EXPECT_EQ(with("*:64:0:1460:*,6:mss,nop,ws,nop,nop,ts,sok,eol+1:df:0", synfp::test::macos_packet()),
             "A/exact");
-  EXPECT_EQ(with("*:64:0:1460:*,6:mss,nop,ws,nop,nop,ts,sok,eol+2:df:0", synfp_test::macos_packet()), "-");
-  EXPECT_EQ(with("*:64:0:1460:*,6:?2,?1,?3,?1,?1,?8,?4,eol+1:df:0", synfp_test::macos_packet()), "A/exact");
+  EXPECT_EQ(with("*:64:0:1460:*,6:mss,nop,ws,nop,nop,ts,sok,eol+2:df:0", synfp::test::macos_packet()), "-");
+  EXPECT_EQ(with("*:64:0:1460:*,6:?2,?1,?3,?1,?1,?8,?4,eol+1:df:0", synfp::test::macos_packet()), "A/exact");
 }
 
 /// p0f compares no version, only drops from "*" the quirks that a family does not have.
 TEST(p0f_database, ip_versions) {
-  packet_builder v6 = synfp_test::v6_packet();
+  packet_builder v6 = synfp::test::v6_packet();
   const auto s = observed(v6);
   ASSERT_TRUE(s.v6);
   ASSERT_EQ(s.quirks, 0U);
@@ -442,10 +442,10 @@ TEST(p0f_database, ip_versions) {
 }
 
 TEST(p0f_database, flow_labels) {
-  auto raw = synfp_test::v6_packet().ip();
-  const auto plain = observed(synfp_test::record_of(raw));
+  auto raw = synfp::test::v6_packet().ip();
+  const auto plain = observed(synfp::test::record_of(raw));
   raw[3] = 1;
-  const auto labelled_syn = observed(synfp_test::record_of(raw));
+  const auto labelled_syn = observed(synfp::test::record_of(raw));
   const auto without = read(labelled("*:64:0:*:*,*:mss,sok,ts,nop,ws:df,id+:0"));
   const auto with = read(labelled("6:64:0:*:*,*:mss,sok,ts,nop,ws:flow:0"));
   const auto check = [](const p0f_database& database, const p0f_signature& s, bool same) {
@@ -479,8 +479,8 @@ TEST(p0f_database, vectors_by_the_database_of_p0f) {
       read(std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>()));
   EXPECT_GE(database.size(), 50U);
   std::size_t compared = 0, known = 0;
-  for (const auto& v : synfp_test::p0f_answers()) {
-    const auto record = synfp_test::record_of(v.packet);
+  for (const auto& v : synfp::test::p0f_answers()) {
+    const auto record = synfp::test::record_of(v.packet);
     const auto s = observed(record);
     const auto match = database.find(s);
     EXPECT_EQ(match ? match->label->title() : "???", v.os) << v.scenario;

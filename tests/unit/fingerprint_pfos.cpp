@@ -9,13 +9,13 @@
 namespace {
 
 using synfp::fingerprint::pfos;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
-static_assert(pfos(synfp_test::linux_record) == "S44:64:1:60:M1460,S,T,N,W10");
+static_assert(pfos(synfp::test::linux_record) == "S44:64:1:60:M1460,S,T,N,W10");
 
 std::string of(const packet_builder& p) {
-  const auto text = pfos(synfp_test::record_of(p));
+  const auto text = pfos(synfp::test::record_of(p));
   return text ? std::string(text->view()) : "none";
 }
 std::string of(const bytes& options, std::uint16_t window = 1000) {
@@ -26,8 +26,8 @@ std::string of(const bytes& options, std::uint16_t window = 1000) {
 }
 
 TEST(pfos, sample_signatures) {
-  EXPECT_EQ(of(synfp_test::windows_packet()), "S44:128:1:52:M1460,N,W8,N,N,S");
-  EXPECT_EQ(of(synfp_test::macos_packet()), "65535:64:1:64:M1460,N,W6,N,N,T,S,E,E");
+  EXPECT_EQ(of(synfp::test::windows_packet()), "S44:128:1:52:M1460,N,W8,N,N,S");
+  EXPECT_EQ(of(synfp::test::macos_packet()), "65535:64:1:64:M1460,N,W6,N,N,T,S,E,E");
   packet_builder p;
   p.options.clear();
   p.fragment = 0;
@@ -60,7 +60,7 @@ TEST(pfos, size_is_the_whole_packet) {
 }
 
 TEST(pfos, what_it_cannot_say) {
-  EXPECT_EQ(of(synfp_test::v6_packet()), "none");
+  EXPECT_EQ(of(synfp::test::v6_packet()), "none");
   for (const int flags : {0x12, 0x10, 0x00, 0x04}) {
     packet_builder p;
     p.flags = static_cast<std::uint8_t>(flags);
@@ -99,13 +99,13 @@ TEST(pfos, the_longest_is_not_cut) {
   p.window = 65535;
   p.total_length = 65535;
   p.options = bytes(36, 1);
-  synfp_test::append(p.options, {2, 4, 0, 1});
+  synfp::test::append(p.options, {2, 4, 0, 1});
   std::string letters;
   for (int i = 0; i < 36; ++i) letters += "N,";
   EXPECT_EQ(of(p), "S65535:255:1:65535:" + letters + "M1");
   p.options = bytes(40, 1);
   EXPECT_EQ(of(p), "65535:255:1:65535:" + letters + "N,N,N,N");
-  EXPECT_LE(of(p).size(), pfos(synfp_test::linux_record)->capacity());
+  EXPECT_LE(of(p).size(), pfos(synfp::test::linux_record)->capacity());
 }
 
 }  // namespace

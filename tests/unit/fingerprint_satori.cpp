@@ -9,13 +9,13 @@
 namespace {
 
 using synfp::fingerprint::satori;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
 
-static_assert(satori(synfp_test::linux_record) == "64240:64:1:60:M1460,S,T,N,W10:.");
+static_assert(satori(synfp::test::linux_record) == "64240:64:1:60:M1460,S,T,N,W10:.");
 
 std::string of(const packet_builder& p) {
-  const auto text = satori(synfp_test::record_of(p));
+  const auto text = satori(synfp::test::record_of(p));
   return text ? std::string(text->view()) : "none";
 }
 std::string of(const bytes& options) {
@@ -29,8 +29,8 @@ std::string odd(const packet_builder& p) {
 }
 
 TEST(satori, sample_signatures) {
-  EXPECT_EQ(of(synfp_test::windows_packet()), "64240:128:1:52:M1460,N,W8,N,N,S:T");
-  EXPECT_EQ(of(synfp_test::macos_packet()), "65535:64:1:64:M1460,N,W6,N,N,T,S,E,E:PZ");
+  EXPECT_EQ(of(synfp::test::windows_packet()), "64240:128:1:52:M1460,N,W8,N,N,S:T");
+  EXPECT_EQ(of(synfp::test::macos_packet()), "65535:64:1:64:M1460,N,W6,N,N,T,S,E,E:PZ");
 }
 
 TEST(satori, every_letter) {
@@ -88,13 +88,13 @@ TEST(satori, each_oddity_alone) {
   p.options[16] = 0;  // an EOL that is not the last
   EXPECT_EQ(odd(p), ".");
   p = packet_builder{};
-  synfp_test::append(p.options, {0, 0, 0, 0});
+  synfp::test::append(p.options, {0, 0, 0, 0});
   EXPECT_EQ(odd(p), "P");
 }
 
 TEST(satori, what_it_cannot_say) {
   EXPECT_EQ(of(bytes{}), "none");
-  EXPECT_EQ(of(synfp_test::v6_packet()), "none");
+  EXPECT_EQ(of(synfp::test::v6_packet()), "none");
   for (const int flags : {0x12, 0x42, 0x82, 0xc2, 0x0a, 0x22, 0x03, 0x06, 0x00}) {
     packet_builder p;
     p.flags = static_cast<std::uint8_t>(flags);
@@ -130,7 +130,7 @@ TEST(satori, truncated_records_lose_nothing) {
 }
 
 TEST(satori, the_longest_is_not_cut) {
-  packet_builder p = synfp_test::longest_packet();
+  packet_builder p = synfp::test::longest_packet();
   p.ttl = 255;
   p.id = 0;
   p.window = 65535;
@@ -141,9 +141,9 @@ TEST(satori, the_longest_is_not_cut) {
   std::string letters;
   for (int i = 0; i < 39; ++i) letters += "N,";
   EXPECT_EQ(of(p), "65535:255:1:120:" + letters + "E:PZIDAT");
-  EXPECT_EQ(of(p).size(), satori(synfp_test::record_of(p))->capacity());
+  EXPECT_EQ(of(p).size(), satori(synfp::test::record_of(p))->capacity());
   p.options.clear();
-  for (int i = 0; i < 10; ++i) synfp_test::append(p.options, {2, 4, 0x80, 0});
+  for (int i = 0; i < 10; ++i) synfp::test::append(p.options, {2, 4, 0x80, 0});
   EXPECT_EQ(of(p).size(), 101U);
 }
 

@@ -19,10 +19,10 @@ using synfp::http::limits;
 using synfp::http::parse_status;
 using synfp::http::refusal;
 using synfp::http::request_parser;
-using synfp_test::feed;
-using synfp_test::feed_bytes;
-using synfp_test::feed_whole;
-using synfp_test::outcome;
+using synfp::test::feed;
+using synfp::test::feed_bytes;
+using synfp::test::feed_whole;
+using synfp::test::outcome;
 
 /// The outcome of `input`, after checking that it does not depend on the way the bytes arrive.
 outcome parse(std::string_view input, const limits& most = {}) {

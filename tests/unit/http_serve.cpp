@@ -25,6 +25,7 @@ using synfp::task;
 namespace http = synfp::http;
 namespace io = synfp::io;
 namespace net = synfp::net;
+namespace test = synfp::test;
 
 /// What the handlers of these tests share with them.
 struct world {

@@ -48,7 +48,7 @@ class past_load {
   std::vector<void*> blocks_ = std::vector<void*>(16'384);
 };
 
-TEST(FramePool, TrimGivesMemoryBack) {
+TEST(io_frame_pool, trim_gives_memory_back) {
   std::thread([] {  // whose pool has no past
     using synfp::io::frame_pool;
     const past_load load;
@@ -67,7 +67,7 @@ TEST(FramePool, TrimGivesMemoryBack) {
       .join();
 }
 
-TEST(FramePool, ARingTrimsAfterALoad) {
+TEST(io_frame_pool, a_ring_trims_after_a_load) {
   std::thread([] {
     auto r = synfp::io::ring::create();
     ASSERT_TRUE(r);

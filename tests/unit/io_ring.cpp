@@ -21,9 +21,11 @@
 #include <synfp/io/poll_fd.hpp>
 #include <synfp/io/timer.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::errc;
@@ -34,17 +36,17 @@ using synfp::io::task_run;
 using clock_type = ring::clock;
 
 struct pipe_pair {
-  test::descriptor read_end;
-  test::descriptor write_end;
+  test::fd read_end;
+  test::fd write_end;
   pipe_pair() {
     int fds[2] = {-1, -1};
     EXPECT_EQ(::pipe(fds), 0);
-    read_end = test::descriptor(fds[0]);
-    write_end = test::descriptor(fds[1]);
+    read_end = test::fd(fds[0]);
+    write_end = test::fd(fds[1]);
   }
 };
 
-TEST(Ring, StopsWithNothingInFlight) {
+TEST(io_ring, stops_with_nothing_in_flight) {
   auto r = test::make_ring();
   r->stop();
   test::run_to_end(*r);
@@ -52,7 +54,7 @@ TEST(Ring, StopsWithNothingInFlight) {
   test::run_to_end(*r);  // and once more
 }
 
-TEST(Ring, EveryModeWorks) {
+TEST(io_ring, every_mode_works) {
   for (const task_run mode : {task_run::deferred, task_run::cooperative, task_run::plain}) {
     ring_options o;
     o.mode = mode;
@@ -72,7 +74,7 @@ TEST(Ring, EveryModeWorks) {
   }
 }
 
-TEST(Ring, OnePerThread) {
+TEST(io_ring, one_per_thread) {
   auto r = test::make_ring();
   const auto second = ring::create();
   ASSERT_FALSE(second);
@@ -80,7 +82,7 @@ TEST(Ring, OnePerThread) {
   std::thread([] { EXPECT_TRUE(test::make_ring()); }).join();
 }
 
-TEST(Ring, RejectsBadOptions) {
+TEST(io_ring, rejects_bad_options) {
   ring_options o;
   o.buffers = 3;
   EXPECT_FALSE(ring::create(o));
@@ -113,14 +115,14 @@ std::string refused_with(unsigned error) {
   return message;
 }
 
-TEST(Ring, RefusalsSayWhatToDo) {
+TEST(io_ring, refusals_say_what_to_do) {
   EXPECT_NE(refused_with(EPERM).find("seccomp"), std::string::npos);
   EXPECT_NE(refused_with(ENOSYS).find("Linux 6.1"), std::string::npos);
   EXPECT_NE(refused_with(ENOMEM).find("RLIMIT_MEMLOCK"), std::string::npos);
   EXPECT_NE(refused_with(EINVAL).find("too old"), std::string::npos);
 }
 
-TEST(Ring, PostFromOtherThreads) {
+TEST(io_ring, post_from_other_threads) {
   auto r = test::make_ring();
   static constexpr int threads = 4;
   static constexpr int each = 2000;
@@ -147,7 +149,7 @@ TEST(Ring, PostFromOtherThreads) {
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(threads * each));
 }
 
-TEST(Ring, PostTakesMoveOnlyCallablesAndSurvivesAStop) {
+TEST(io_ring, post_takes_move_only_callables_and_survives_a_stop) {
   auto r = test::make_ring();
   r->stop();
   int got = 0;
@@ -167,7 +169,7 @@ task<> poll_once(ring& r, int fd, std::string& out) {
   out = events ? "ready" : std::string(synfp::to_string(events.error().code));
 }
 
-TEST(Ring, PollFdIsCancelledByDescriptor) {
+TEST(io_ring, poll_fd_is_cancelled_by_descriptor) {
   auto r = test::make_ring();
   pipe_pair p;
   std::string a;
@@ -175,7 +177,7 @@ TEST(Ring, PollFdIsCancelledByDescriptor) {
   auto body = [&]() -> task<> {
     co_await synfp::io::yield();
     r->cancel_fd(p.read_end.get());
-    p.read_end.close();
+    p.read_end = {};
     while (a.empty() || b.empty()) co_await synfp::io::yield();
     r->stop();
   };
@@ -187,7 +189,7 @@ TEST(Ring, PollFdIsCancelledByDescriptor) {
   EXPECT_EQ(b, "canceled");
 }
 
-TEST(Ring, ADroppedPollIsCancelledAndItsDescriptorMayBeClosed) {
+TEST(io_ring, a_dropped_poll_is_cancelled_and_its_descriptor_may_be_closed) {
   auto r = test::make_ring();
   std::string out;
   auto body = [&]() -> task<> {
@@ -197,7 +199,7 @@ TEST(Ring, ADroppedPollIsCancelledAndItsDescriptorMayBeClosed) {
       handle.resume();
       handle.destroy();
       // The number is free and becomes another pipe's; the dropped poll must not see that.
-      p.read_end.close();
+      p.read_end = {};
       pipe_pair q;
       EXPECT_EQ(::write(q.write_end.get(), "x", 1), 1);
       std::string fresh;
@@ -211,7 +213,7 @@ TEST(Ring, ADroppedPollIsCancelledAndItsDescriptorMayBeClosed) {
   EXPECT_EQ(out, "");
 }
 
-TEST(Ring, TheDeadlineDestroysWhatWillNotEnd) {
+TEST(io_ring, the_deadline_destroys_what_will_not_end) {
   auto r = test::make_ring();
   pipe_pair p;
   std::string out;
@@ -223,7 +225,7 @@ TEST(Ring, TheDeadlineDestroysWhatWillNotEnd) {
   EXPECT_EQ(out, "");
 }
 
-TEST(Ring, StopHooksRunOnce) {
+TEST(io_ring, stop_hooks_run_once) {
   auto r = test::make_ring();
   int calls = 0;
   synfp::io::stop_callback hook([](void* n) { ++*static_cast<int*>(n); }, &calls);
@@ -238,7 +240,7 @@ TEST(Ring, StopHooksRunOnce) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(Ring, DestructionWithPendingOperations) {
+TEST(io_ring, destruction_with_pending_operations) {
   pipe_pair p;
   std::string out;
   {
@@ -253,7 +255,7 @@ TEST(Ring, DestructionWithPendingOperations) {
 }
 
 // More operations in one turn than the submission queue holds, more completions than the completion queue.
-TEST(Ring, FullQueuesAreNotFatal) {
+TEST(io_ring, full_queues_are_not_fatal) {
   ring_options o;
   o.entries = 8;
   o.completions = 16;
@@ -277,7 +279,7 @@ TEST(Ring, FullQueuesAreNotFatal) {
 }
 
 // A busy coroutine must not keep the kernel's completions from being read.
-TEST(Ring, BusyCoroutinesDoNotStarveOperations) {
+TEST(io_ring, busy_coroutines_do_not_starve_operations) {
   auto r = test::make_ring();
   pipe_pair p;
   std::string out;
@@ -293,11 +295,11 @@ TEST(Ring, BusyCoroutinesDoNotStarveOperations) {
   EXPECT_EQ(out, "ready");
 }
 
-TEST(Ring, AForeignEpollIsWokenEveryTime) {
+TEST(io_ring, a_foreign_epoll_is_woken_every_time) {
   auto r = test::make_ring();
   const auto event = r->event_fd();
   ASSERT_TRUE(event);
-  test::descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  test::fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   epoll_event e{};
   e.events = EPOLLIN;
   ASSERT_EQ(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, *event, &e), 0);
@@ -332,7 +334,7 @@ TEST(Ring, AForeignEpollIsWokenEveryTime) {
   EXPECT_EQ(r->in_flight(), 0u);
 }
 
-TEST(Timer, SleepsEndInOrderAndNeverEarly) {
+TEST(io_timer, sleeps_end_in_order_and_never_early) {
   auto r = test::make_ring();
   std::vector<int> order;
   auto body = [&](int ms) -> task<> {
@@ -347,7 +349,7 @@ TEST(Timer, SleepsEndInOrderAndNeverEarly) {
   EXPECT_EQ(order, (std::vector<int>{0, 30, 60, 90, 150}));
 }
 
-TEST(Timer, ForeignLoopsKnowHowLongToWait) {
+TEST(io_timer, foreign_loops_know_how_long_to_wait) {
   auto r = test::make_ring();
   while (r->poll_timeout() == 0) r->poll();
   EXPECT_EQ(r->poll_timeout(), -1);
@@ -393,7 +395,7 @@ class wheel_test {
   }
 };
 
-TEST(TimerWheel, FiresEveryDeadlineOnTime) {
+TEST(io_timer_wheel, fires_every_deadline_on_time) {
   wheel_test x;
   std::vector<std::unique_ptr<wheel_test::entry>> entries;
   std::chrono::nanoseconds in = 1us;
@@ -419,7 +421,7 @@ TEST(TimerWheel, FiresEveryDeadlineOnTime) {
   EXPECT_LT(steps, 5000);
 }
 
-TEST(TimerWheel, RearmingIsLazyButRight) {
+TEST(io_timer_wheel, rearming_is_lazy_but_right) {
   wheel_test x;
   wheel_test::entry e(&x);
   for (int i = 0; i != 10'000; ++i) {  // always moved back before it fires
@@ -440,7 +442,7 @@ TEST(TimerWheel, RearmingIsLazyButRight) {
   EXPECT_EQ(x.w.next_time(), clock_type::time_point::max());
 }
 
-TEST(TimerWheel, RandomisedAgainstASimpleModel) {
+TEST(io_timer_wheel, randomised_against_a_simple_model) {
   wheel_test x;
   std::vector<std::unique_ptr<wheel_test::entry>> entries;
   std::vector<int> expected(100, 0);
@@ -467,7 +469,7 @@ TEST(TimerWheel, RandomisedAgainstASimpleModel) {
   }
 }
 
-TEST(TimerWheel, CallbacksMayDestroyOthersOfTheSameSlot) {
+TEST(io_timer_wheel, callbacks_may_destroy_others_of_the_same_slot) {
   wheel_test x;
   struct killer {
     std::unique_ptr<synfp::io::timeout> victim;

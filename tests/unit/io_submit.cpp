@@ -16,7 +16,7 @@
 #include <synfp/io/timer.hpp>
 #include <synfp/io/wait.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
 
@@ -24,14 +24,15 @@ using namespace std::chrono_literals;
 using synfp::errc;
 using synfp::task;
 namespace io = synfp::io;
+namespace test = synfp::test;
 
 struct pipe_ends {
-  test::descriptor out, in;
+  test::fd out, in;
 };
 pipe_ends make_pipe() {
   int fds[2];
   EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
-  return {test::descriptor(fds[0]), test::descriptor(fds[1])};
+  return {test::fd(fds[0]), test::fd(fds[1])};
 }
 
 /// Bytes that the kernel fills, with a witness of how long they live.

@@ -41,7 +41,7 @@ task<> sum_ready(int n, long long& sum) {
   for (int i = 0; i < n; ++i) sum += co_await ready(i);
 }
 
-TEST(Task, IsLazy) {
+TEST(io_task, is_lazy) {
   bool ran = false;
   {
     auto body = [&]() -> task<> {
@@ -54,7 +54,7 @@ TEST(Task, IsLazy) {
   EXPECT_FALSE(ran);
 }
 
-TEST(Task, TwoMillionReadyAwaitsDoNotGrowTheStack) {
+TEST(io_task, two_million_ready_awaits_do_not_grow_the_stack) {
   long long sum = 0;
   run(sum_ready(2'000'000, sum));
   EXPECT_EQ(sum, 2'000'000LL * 1'999'999 / 2);
@@ -69,7 +69,7 @@ task<> sum_yielding(int n, long long& sum) {
   for (int i = 0; i < n; ++i) sum += co_await after_yield(i);
 }
 
-TEST(Task, ManySuspendedChildrenDoNotGrowTheStack) {
+TEST(io_task, many_suspended_children_do_not_grow_the_stack) {
   long long sum = 0;
   run(sum_yielding(300'000, sum));
   EXPECT_EQ(sum, 300'000LL * 299'999 / 2);
@@ -83,7 +83,7 @@ task<int> deep(int depth) {
 
 task<> store(task<int> work, int& out) { out = co_await std::move(work); }
 
-TEST(Task, CompletionsUnwindThroughTheQueue) {
+TEST(io_task, completions_unwind_through_the_queue) {
   int out = 0;
   run(store(deep(1000), out));
   EXPECT_EQ(out, 1000);
@@ -106,7 +106,7 @@ task<> use_live(int& seen) {
   }
 }
 
-TEST(Task, DestroysEachObjectOnce) {
+TEST(io_task, destroys_each_object_once) {
   int seen = 0;
   live::count = 0;
   run(use_live(seen));
@@ -124,7 +124,7 @@ task<> parent_of(bool& finished) {
   co_await waits_with(l, finished);
 }
 
-TEST(Task, DestroyingASuspendedCoroutineTakesItOutOfTheQueue) {
+TEST(io_task, destroying_a_suspended_coroutine_takes_it_out_of_the_queue) {
   live::count = 0;
   bool finished = false;
   synfp::spawn(parent_of(finished));
@@ -138,7 +138,7 @@ TEST(Task, DestroyingASuspendedCoroutineTakesItOutOfTheQueue) {
   EXPECT_FALSE(finished);
 }
 
-TEST(Task, RunIsBoundedAndInOrder) {
+TEST(io_task, run_is_bounded_and_in_order) {
   std::vector<int> order;
   auto body = [&order](int id) -> task<> {
     order.push_back(id);
@@ -155,7 +155,7 @@ TEST(Task, RunIsBoundedAndInOrder) {
 }
 
 // What a capturing lambda refers to through itself must be there when the coroutine runs, and until it ends.
-TEST(Task, SpawnKeepsTheCallableAndItsArguments) {
+TEST(io_task, spawn_keeps_the_callable_and_its_arguments) {
   live::count = 0;
   std::string seen;
   {
@@ -184,7 +184,7 @@ struct adder {
   int base;
 };
 
-TEST(Task, SpawnTakesWhatThreadTakes) {
+TEST(io_task, spawn_takes_what_thread_takes) {
   int sum = 0;
   const adder a{1};
   synfp::spawn(&adder::by_reference, a, std::string(100, 'a'), std::make_unique<int>(10), std::ref(sum));
@@ -199,7 +199,7 @@ TEST(Task, SpawnTakesWhatThreadTakes) {
   EXPECT_EQ(sum, 120);
 }
 
-TEST(Task, DestroyingASpawnedCallableDestroysWhatItKeeps) {
+TEST(io_task, destroying_a_spawned_callable_destroys_what_it_keeps) {
   live::count = 0;
   synfp::spawn(
       [l = live()](live) -> task<> {
@@ -231,7 +231,7 @@ task<> catches(std::string& what) {
 task<> lets_escape() { (void)co_await throws(); }
 
 // Who has had its turn waits for who has not, but not for ever.
-TEST(Task, RunGivesBulkTheRest) {
+TEST(io_task, run_gives_bulk_the_rest) {
   std::string order;
   bool over = false;
   auto busy = [&](char name) -> task<> {
@@ -261,13 +261,13 @@ TEST(Task, RunGivesBulkTheRest) {
   run_queue::current().drain();
 }
 
-TEST(Task, ExceptionsReachTheParent) {
+TEST(io_task, exceptions_reach_the_parent) {
   std::string what;
   run(catches(what));
   EXPECT_EQ(what, "child");
 }
 
-TEST(Task, EscapedExceptionsReachTheProgram) {
+TEST(io_task, escaped_exceptions_reach_the_program) {
   std::vector<std::string> seen;
   const auto handler = [](void* to, std::exception_ptr why) noexcept {
     try {
@@ -287,7 +287,7 @@ TEST(Task, EscapedExceptionsReachTheProgram) {
   EXPECT_EQ(seen, (std::vector<std::string>{"child", "not even a coroutine", "child"}));
 }
 
-TEST(Task, EscapedExceptionsAreCounted) {
+TEST(io_task, escaped_exceptions_are_counted) {
   const auto before = synfp::io::escaped_exceptions();
   run(lets_escape());
   EXPECT_EQ(synfp::io::escaped_exceptions(), before + 1);
@@ -296,7 +296,7 @@ TEST(Task, EscapedExceptionsAreCounted) {
 #endif
 
 #if !SYNFP_POOL_BYPASS
-TEST(FramePool, ReusesWithoutTheHeap) {
+TEST(io_frame_pool, reuses_without_the_heap) {
   using synfp::io::frame_pool;
   void* a = frame_pool::allocate(100);
   frame_pool::deallocate(a, 100);
@@ -307,7 +307,7 @@ TEST(FramePool, ReusesWithoutTheHeap) {
 }
 #endif
 
-TEST(FramePool, BlocksMayBeFreedOnAnotherThread) {
+TEST(io_frame_pool, blocks_may_be_freed_on_another_thread) {
   using synfp::io::frame_pool;
   std::array<void*, 1000> blocks{};
   std::thread([&] {
@@ -320,7 +320,7 @@ TEST(FramePool, BlocksMayBeFreedOnAnotherThread) {
   }).join();
 }
 
-TEST(FramePool, String) {
+TEST(io_frame_pool, string) {
   synfp::io::pool_string s;
   for (int i = 0; i < 100'000; ++i) s.push_back(static_cast<char>('a' + i % 26));
   EXPECT_EQ(s.size(), 100'000u);

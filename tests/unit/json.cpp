@@ -8,12 +8,12 @@
 #include <string>
 
 #include "../support/syns.hpp"
-#include "../vectors.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using namespace synfp;
-using namespace synfp_test;
+using namespace synfp::test;
 
 template <class... What>
 std::string text_of(const What&... what) {

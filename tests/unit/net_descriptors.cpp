@@ -21,10 +21,11 @@
 #include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/server.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
 
+namespace test = synfp::test;
 using namespace std::chrono_literals;
 
 using synfp::endpoint;
@@ -70,7 +71,7 @@ rlim_t soft_limit() {
   return limit.rlim_cur;
 }
 
-TEST(descriptors, the_longest_spare_ends_first) {
+TEST(net_descriptors, the_longest_spare_ends_first) {
   struct connection {
     explicit connection(std::string& o, char n) : order(&o), name(n), spare(&end, this) { spare.enter(); }
     static void end(void* self) {
@@ -98,7 +99,7 @@ TEST(descriptors, the_longest_spare_ends_first) {
   EXPECT_EQ(spare_connection::end_longest(5), 0U);
 }
 
-TEST(descriptors, few_are_a_sixteenth_of_the_limit) {
+TEST(net_descriptors, few_are_a_sixteenth_of_the_limit) {
   EXPECT_EQ(few_descriptors_from(1024), 960);
   EXPECT_EQ(few_descriptors_from(64), 56);
   EXPECT_EQ(few_descriptors_from(10), 5);
@@ -107,7 +108,7 @@ TEST(descriptors, few_are_a_sixteenth_of_the_limit) {
   EXPECT_EQ(few_descriptors_from(RLIM_INFINITY), std::numeric_limits<int>::max());
 }
 
-TEST(descriptors, a_server_raises_the_soft_limit) {
+TEST(net_descriptors, a_server_raises_the_soft_limit) {
   process p(64, 128, [] {
     synfp::capture::none source;
     const auto server = net::server::open({endpoint::v4(127, 0, 0, 1, 0)}, source);
@@ -127,12 +128,12 @@ struct child_server {
     start(limit, threads, handler, check);
   }
   int stop() {
-    control.close();
+    control = {};
     return child->status();
   }
 
   std::optional<process> child;
-  test::descriptor control;
+  test::fd control;
   endpoint where;
 
  private:
@@ -167,7 +168,7 @@ struct child_server {
     });
     ::close(up[1]);
     ::close(down[0]);
-    control = test::descriptor(down[1]);
+    control = test::fd(down[1]);
     std::uint16_t port = 0;
     EXPECT_EQ(::read(up[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
     ::close(up[0]);
@@ -175,7 +176,7 @@ struct child_server {
   }
 };
 
-[[maybe_unused]] bool ended(const test::descriptor& client, int milliseconds) {
+[[maybe_unused]] bool ended(const test::fd& client, int milliseconds) {
   pollfd p{client.get(), POLLIN, 0};
   return ::poll(&p, 1, milliseconds) == 1;
 }
@@ -189,12 +190,12 @@ const auto routes = synfp::http::routes{
 
 #ifndef SANITIZER_NEEDS_DESCRIPTORS
 /// They would hold every descriptor for idle_timeout or header_timeout.
-TEST(descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
+TEST(net_descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
   for (const std::string said : {"", "GET / HT"}) {
     for (const unsigned threads : {1U, 2U}) {
       child_server server(128, threads, accept_all);
       auto first = test::connect_to(server.where);
-      std::vector<test::descriptor> crowd;
+      std::vector<test::fd> crowd;
       for (int i = 0; i != 300; ++i) {
         crowd.push_back(test::connect_to(server.where));
         test::send_all(crowd.back().get(), said);
@@ -211,7 +212,7 @@ TEST(descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
 #endif
 
 /// Of connections that come one by one none ever waits for a descriptor.
-TEST(descriptors, idle_connections_end_before_the_last_is_used) {
+TEST(net_descriptors, idle_connections_end_before_the_last_is_used) {
   net::listener_counters counters;
   const auto handler = [&](net::listener& listener) -> task<> {
     while (auto a = co_await listener.accept()) {
@@ -226,7 +227,7 @@ TEST(descriptors, idle_connections_end_before_the_last_is_used) {
                  static_cast<unsigned long long>(counters.spared));
     return false;
   });
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 300; ++i) {
     clients.push_back(test::connect_to(server.where));
     test::send_all(clients.back().get(), request);
@@ -237,7 +238,7 @@ TEST(descriptors, idle_connections_end_before_the_last_is_used) {
 
 #ifndef SANITIZER_NEEDS_DESCRIPTORS
 /// The descriptors are all with a thread that cannot spare its connections; the other one's are idle.
-TEST(descriptors, one_thread_makes_room_for_another) {
+TEST(net_descriptors, one_thread_makes_room_for_another) {
   constexpr int idle = 10;
   std::atomic<int> threads{0};
   const auto handler = [&](net::listener& listener) -> task<> {
@@ -257,7 +258,7 @@ TEST(descriptors, one_thread_makes_room_for_another) {
     while (auto a = co_await listener.accept()) kept.push_back(std::move(*a));
   };
   child_server server(192, 2, handler);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   std::vector<pollfd> polls;
   for (int i = 0; i != 250; ++i) {
     sockaddr_storage s{};

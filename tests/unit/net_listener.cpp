@@ -15,9 +15,11 @@
 
 #include <synfp/io/timer.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::endpoint;
@@ -29,7 +31,7 @@ using synfp::net::listener;
 using synfp::net::listener_options;
 using synfp::net::stream;
 
-listener make_listener(ring& r, test::descriptor fd, synfp::net::batch_handler* handler = nullptr,
+listener make_listener(ring& r, test::fd fd, synfp::net::batch_handler* handler = nullptr,
                        const listener_options& options = {}) {
   auto l = listener::create(r, fd.release(), handler, options);
   EXPECT_TRUE(l);
@@ -53,25 +55,25 @@ task<> serve(listener& l, int& served, int stop_after = -1) {
   }
 }
 
-void expect_greeting(const test::descriptor& client) {
+void expect_greeting(const test::fd& client) {
   const std::string expected(test::name_of(client.get(), false).text().view());
   const std::string local(test::name_of(client.get(), true).text().view());
   EXPECT_EQ(test::receive(client.get(), 1000), expected + " " + local + "\n");
 }
 
-TEST(Listener, RefusesWhatDoesNotListen) {
+TEST(net_listener, refuses_what_does_not_listen) {
   auto r = test::make_ring();
-  test::descriptor d(::socket(AF_INET, SOCK_STREAM, 0));
+  test::fd d(::socket(AF_INET, SOCK_STREAM, 0));
   EXPECT_FALSE(listener::create(*r, d.get()));
   EXPECT_FALSE(listener::create(*r, 100'000));
 }
 
-TEST(Listener, ABurstOf500EachWithItsOwnPeer) {
+TEST(net_listener, a_burst_of_500_each_with_its_own_peer) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 500; ++i) clients.push_back(test::connect_to(where));
   auto l = make_listener(*r, std::move(fd));
   int served = 0;
@@ -82,11 +84,11 @@ TEST(Listener, ABurstOf500EachWithItsOwnPeer) {
   for (const auto& c : clients) expect_greeting(c);
 }
 
-TEST(Listener, DualStackWildcardNamesBothEnds) {
+TEST(net_listener, dual_stack_wildcard_names_both_ends) {
   auto r = test::make_ring();
   auto fd = test::listen_on(*endpoint::parse("[::]:0"));
   const auto port = test::name_of(fd.get(), false).port();
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   clients.push_back(test::connect_to(endpoint::v4(127, 0, 0, 1, port)));
   clients.push_back(test::connect_to(endpoint::v4(127, 0, 0, 2, port)));
   auto six = *endpoint::parse("[::1]:1");
@@ -100,14 +102,14 @@ TEST(Listener, DualStackWildcardNamesBothEnds) {
 }
 
 // With a completion queue of 8 the multishot ends without F_MORE and with a valid descriptor.
-TEST(Listener, ATinyCompletionQueueLosesNobody) {
+TEST(net_listener, a_tiny_completion_queue_loses_nobody) {
   ring_options o;
   o.entries = 4;
   o.completions = 8;
   auto r = test::make_ring(o);
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 20; ++i) clients.push_back(test::connect_to(where));
   auto l = make_listener(*r, std::move(fd));
   int served = 0;
@@ -118,12 +120,12 @@ TEST(Listener, ATinyCompletionQueueLosesNobody) {
 }
 
 // The ready queue fills past its high-water mark, the accept is cancelled and taken up again.
-TEST(Listener, HighWaterPausesAndResumes) {
+TEST(net_listener, high_water_pauses_and_resumes) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 300; ++i) clients.push_back(test::connect_to(where));
   listener_options o;
   o.high_water = 8;
@@ -159,11 +161,11 @@ struct recording_handler final : synfp::net::batch_handler {
   }
 };
 
-TEST(Listener, TheBatchHandlerSeesEachConnectionOnceBeforeItIsServed) {
+TEST(net_listener, the_batch_handler_sees_each_connection_once_before_it_is_served) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
-  std::vector<test::descriptor> clients;
+  std::vector<test::fd> clients;
   for (int i = 0; i != 50; ++i) clients.push_back(test::connect_to(where));
   recording_handler handler;
   int served = 0;
@@ -177,7 +179,7 @@ TEST(Listener, TheBatchHandlerSeesEachConnectionOnceBeforeItIsServed) {
   EXPECT_LT(handler.sizes.size(), 50u);  // batches, not one by one
 }
 
-TEST(Listener, PeersThatAreGoneAreCountedNotInvented) {
+TEST(net_listener, peers_that_are_gone_are_counted_not_invented) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -196,7 +198,7 @@ TEST(Listener, PeersThatAreGoneAreCountedNotInvented) {
 }
 
 // Whoever completed a handshake before the stop is served, in whichever queue it was.
-TEST(Listener, StopServesWhoTheKernelHasAccepted) {
+TEST(net_listener, stop_serves_who_the_kernel_has_accepted) {
   test::raise_descriptor_limit(4096);
   for (const int turns : {0, 1, 3}) {
     auto r = test::make_ring();
@@ -206,7 +208,7 @@ TEST(Listener, StopServesWhoTheKernelHasAccepted) {
     o.high_water = 16;  // so that some are left in the backlog
     o.low_water = 4;
     auto l = make_listener(*r, std::move(fd), nullptr, o);
-    std::vector<test::descriptor> clients;
+    std::vector<test::fd> clients;
     for (int i = 0; i != 100; ++i) clients.push_back(test::connect_to(where));
     for (int i = 0; i != turns; ++i) r->poll();
     for (int i = 0; i != 100; ++i) clients.push_back(test::connect_to(where));
@@ -221,14 +223,14 @@ TEST(Listener, StopServesWhoTheKernelHasAccepted) {
 }
 
 // The same with clients that keep coming until just before the stop.
-TEST(Listener, StopUnderLoad) {
+TEST(net_listener, stop_under_load) {
   test::raise_descriptor_limit(4096);
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback(1024);
   const auto where = test::name_of(fd.get(), false);
   auto l = make_listener(*r, std::move(fd));
   std::thread load([&] {
-    std::vector<test::descriptor> clients;
+    std::vector<test::fd> clients;
     for (int i = 0; i != 400; ++i) clients.push_back(test::connect_to(where));
     r->post([&] { r->stop(20s); });
     for (const auto& c : clients) expect_greeting(c);
@@ -240,7 +242,7 @@ TEST(Listener, StopUnderLoad) {
   EXPECT_EQ(served, 400);
 }
 
-TEST(Listener, AcceptAfterTheStopIsStopped) {
+TEST(net_listener, accept_after_the_stop_is_stopped) {
   auto r = test::make_ring();
   auto l = make_listener(*r, test::listen_on_loopback());
   std::vector<errc> codes;
@@ -258,7 +260,7 @@ TEST(Listener, AcceptAfterTheStopIsStopped) {
   EXPECT_EQ(codes, (std::vector<errc>{errc::stopped, errc::stopped, errc::stopped}));
 }
 
-TEST(Listener, StopsWithoutAnAcceptLoop) {
+TEST(net_listener, stops_without_an_accept_loop) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   auto client = test::connect_to(test::name_of(fd.get(), false));
@@ -269,7 +271,7 @@ TEST(Listener, StopsWithoutAnAcceptLoop) {
   EXPECT_EQ(l.ready(), 1u);
 }
 
-TEST(Listener, DestroyedWhileArmedAndWithReadyConnections) {
+TEST(net_listener, destroyed_while_armed_and_with_ready_connections) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -285,7 +287,7 @@ TEST(Listener, DestroyedWhileArmedAndWithReadyConnections) {
 }
 
 // In a child process, which may lower its own limit.
-TEST(Listener, BacksOffWithoutDescriptorsAndServesLater) {
+TEST(net_listener, backs_off_without_descriptors_and_serves_later) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
@@ -295,7 +297,7 @@ TEST(Listener, BacksOffWithoutDescriptorsAndServesLater) {
       const auto where = test::name_of(fd.get(), false);
       auto l = make_listener(*r, std::move(fd));
       r->poll();  // the sanitizer's first look at a virtual function needs a descriptor of its own
-      std::vector<test::descriptor> clients;
+      std::vector<test::fd> clients;
       for (int i = 0; i != 5; ++i) clients.push_back(test::connect_to(where));
       rlimit before{};
       ::getrlimit(RLIMIT_NOFILE, &before);
@@ -338,7 +340,7 @@ task<> echo(stream s) {
 }
 
 // Many short connections with data, while others are cut off at a stop: nothing is left behind.
-TEST(Listener, ChurnEndsClean) {
+TEST(net_listener, churn_ends_clean) {
   test::raise_descriptor_limit(4096);
   ring_options o;
   o.buffers = 16;
@@ -352,7 +354,7 @@ TEST(Listener, ChurnEndsClean) {
   };
   synfp::spawn(accept_loop());
   std::thread load([&] {
-    std::vector<test::descriptor> idle;
+    std::vector<test::fd> idle;
     for (int i = 0; i != 30; ++i) idle.push_back(test::connect_to(where));
     for (int i = 0; i != 300; ++i) {
       const auto c = test::connect_to(where);

@@ -57,7 +57,7 @@ task<> tell_all(net::listener& listener) {
   while (auto accepted = co_await listener.accept()) synfp::spawn(tell(std::move(*accepted)));
 }
 
-TEST(server, gives_every_connection_the_answer_of_its_source) {
+TEST(net_server, gives_every_connection_the_answer_of_its_source) {
   capture::fixed source(synfp::miss::stale);
   net::server server{{"127.0.0.1:0", "[::1]:0"}, source, {.threads = 2}};
   std::thread runner([&] { server.run(tell_all); });
@@ -68,7 +68,7 @@ TEST(server, gives_every_connection_the_answer_of_its_source) {
   runner.join();
 }
 
-TEST(server, saved_syn_needs_no_privilege) {
+TEST(net_server, saved_syn_needs_no_privilege) {
   capture::saved_syn source;
   net::server server{"[::]:0", source};
   std::thread runner([&] { server.run(tell_all); });
@@ -78,7 +78,7 @@ TEST(server, saved_syn_needs_no_privilege) {
   runner.join();
 }
 
-TEST(server, stops_before_during_and_after_its_start) {
+TEST(net_server, stops_before_during_and_after_its_start) {
   for (int delay = 0; delay < 40; ++delay) {
     capture::none source;
     net::server server{"127.0.0.1:0", source, {.threads = 2}};
@@ -92,7 +92,7 @@ TEST(server, stops_before_during_and_after_its_start) {
   }
 }
 
-TEST(server, calls_started_once_when_every_thread_is_ready) {
+TEST(net_server, calls_started_once_when_every_thread_is_ready) {
   capture::none source;
   net::server server{"127.0.0.1:0", source, {.threads = 3}};
   int calls = 0;
@@ -103,7 +103,7 @@ TEST(server, calls_started_once_when_every_thread_is_ready) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(server, refuses_what_it_cannot_listen_on_and_says_why) {
+TEST(net_server, refuses_what_it_cannot_listen_on_and_says_why) {
   capture::none source;
   EXPECT_THROW((net::server{"localhost:80", source}), synfp::setup_failure);
   net::server first{"127.0.0.1:0", source};
@@ -117,7 +117,7 @@ TEST(server, refuses_what_it_cannot_listen_on_and_says_why) {
   EXPECT_FALSE(net::server::open({*endpoint::parse("127.0.0.1:0")}, source, {.threads = 0}));
 }
 
-TEST(server, may_listen_again_while_old_connections_linger) {
+TEST(net_server, may_listen_again_while_old_connections_linger) {
   capture::none source;
   endpoint where;
   {
@@ -132,13 +132,13 @@ TEST(server, may_listen_again_while_old_connections_linger) {
   EXPECT_TRUE(again) << again.error().message;
 }
 
-TEST(server, passes_on_an_exception_of_started) {
+TEST(net_server, passes_on_an_exception_of_started) {
   capture::none source;
   net::server s{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 3}};
   EXPECT_THROW((void)s.try_run(tell_all, [] { throw std::runtime_error("no"); }), std::runtime_error);
 }
 
-TEST(server, passes_on_an_exception_of_the_handler) {
+TEST(net_server, passes_on_an_exception_of_the_handler) {
   capture::none source;
   for (const int which : {0, 1, 5}) {
     net::server s{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 3}};
@@ -151,7 +151,7 @@ TEST(server, passes_on_an_exception_of_the_handler) {
   }
 }
 
-TEST(server, passes_on_an_exception_of_posted_work) {
+TEST(net_server, passes_on_an_exception_of_posted_work) {
   capture::none source;
   net::server s{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 2}};
   std::atomic<int> calls{0};
@@ -187,7 +187,7 @@ class stop_in_the_end {
 };
 
 // Whatever ends the accepting task, a server that accepts nobody must not look as if it ran.
-TEST(server, ends_with_the_exception_of_an_acceptor) {
+TEST(net_server, ends_with_the_exception_of_an_acceptor) {
   capture::none source;
   for (const unsigned threads : {1U, 3U}) {
     net::server s{{"127.0.0.1:0", "[::1]:0"}, source, {.threads = threads}};
@@ -202,7 +202,7 @@ TEST(server, ends_with_the_exception_of_an_acceptor) {
   }
 }
 
-TEST(server, ends_when_an_acceptor_returns_too_early) {
+TEST(net_server, ends_when_an_acceptor_returns_too_early) {
   capture::none source;
   net::server s{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 2}};
   std::atomic<int> calls{0};
@@ -218,7 +218,7 @@ TEST(server, ends_when_an_acceptor_returns_too_early) {
       << ended.error().message;
 }
 
-TEST(server, ends_when_a_listening_socket_fails) {
+TEST(net_server, ends_when_a_listening_socket_fails) {
   capture::none source;
   net::server s{"127.0.0.1:0", source};
   const auto handler = [&](net::listener& l) -> task<> {
@@ -239,7 +239,7 @@ TEST(server, ends_when_a_listening_socket_fails) {
   EXPECT_NE(ended.error().message.find("the socket that listens on 127.0.0.1:"), std::string::npos);
 }
 
-TEST(server, an_acceptor_may_end_when_the_server_stops) {
+TEST(net_server, an_acceptor_may_end_when_the_server_stops) {
   capture::none source;
   net::server s{"127.0.0.1:0", source};
   const auto handler = [&](net::listener& l) -> task<> {
@@ -252,7 +252,7 @@ TEST(server, an_acceptor_may_end_when_the_server_stops) {
   ::close(fd);
 }
 
-TEST(server, what_leaves_a_spawned_task_reaches_the_program) {
+TEST(net_server, what_leaves_a_spawned_task_reaches_the_program) {
   capture::none source;
   std::mutex mutex;
   std::vector<std::string> seen;
@@ -279,7 +279,7 @@ TEST(server, what_leaves_a_spawned_task_reaches_the_program) {
   EXPECT_EQ(seen, std::vector<std::string>(10, "no"));
 }
 
-TEST(server, an_exception_of_on_error_ends_it) {
+TEST(net_server, an_exception_of_on_error_ends_it) {
   capture::none source;
   net::server_options options;
   options.on_error = [](const std::exception_ptr& why) { std::rethrow_exception(why); };

@@ -17,9 +17,11 @@
 #include <synfp/io/timer.hpp>
 #include <synfp/net/listener.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using namespace std::chrono_literals;
 using synfp::errc;
@@ -29,12 +31,12 @@ using synfp::net::stream;
 
 /// A connected pair of loopback sockets.
 struct pair {
-  test::descriptor client;
-  test::descriptor server;
+  test::fd client;
+  test::fd server;
   pair() {
     auto listening = test::listen_on_loopback();
     client = test::connect_to(test::name_of(listening.get(), false));
-    server = test::descriptor(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    server = test::fd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_GE(server.get(), 0);
   }
 };
@@ -68,7 +70,7 @@ task<> read_all(stream& s, std::string& out, synfp::error& end) {
   }
 }
 
-TEST(Stream, EchoesAndSeesTheEnd) {
+TEST(net_stream, echoes_and_sees_the_end) {
   auto r = test::make_ring();
   pair p;
   test::send_all(p.client.get(), "hello");
@@ -78,7 +80,7 @@ TEST(Stream, EchoesAndSeesTheEnd) {
   EXPECT_EQ(test::receive(p.client.get(), 100), "hello");
 }
 
-TEST(Stream, LargeTransferBothWays) {
+TEST(net_stream, large_transfer_both_ways) {
   auto r = test::make_ring();
   pair p;
   std::string text;
@@ -107,7 +109,7 @@ task<> timed_reads(ring& r, stream s, int client, std::vector<std::string>& log)
   r.stop();
 }
 
-TEST(Stream, ReadTimesOutAndStaysUsable) {
+TEST(net_stream, read_times_out_and_stays_usable) {
   auto r = test::make_ring();
   pair p;
   std::vector<std::string> log;
@@ -129,7 +131,7 @@ task<> slow_reader(ring& r, stream s, int client, std::string& got, std::vector<
   r.stop();
 }
 
-TEST(Stream, FlushToASlowReaderTimesOutAndGoesOn) {
+TEST(net_stream, flush_to_a_slow_reader_times_out_and_goes_on) {
   auto r = test::make_ring();
   pair p;
   std::vector<std::string> log;
@@ -148,7 +150,7 @@ task<> abandons_flush(ring& r, stream s) {
   r.stop();
 }  // the stream closes with a send in flight: the kernel must not read freed memory (ASan)
 
-TEST(Stream, CloseWithASendInFlight) {
+TEST(net_stream, close_with_a_send_in_flight) {
   auto r = test::make_ring();
   pair p;
   synfp::spawn(abandons_flush(*r, stream(*r, p.server.release())));
@@ -168,11 +170,11 @@ task<> write_until_error(ring& r, stream s, synfp::error& e) {
   r.stop();
 }
 
-TEST(Stream, PeerGoneIsAnErrorNotASignal) {
+TEST(net_stream, peer_gone_is_an_error_not_a_signal) {
   auto r = test::make_ring();
   pair p;
   test::reset_on_close(p.client.get());
-  p.client.close();
+  p.client = {};
   synfp::error e;
   synfp::spawn(write_until_error(*r, stream(*r, p.server.release()), e));
   test::run_to_end(*r);
@@ -180,11 +182,11 @@ TEST(Stream, PeerGoneIsAnErrorNotASignal) {
   EXPECT_TRUE(e.os == EPIPE || e.os == ECONNRESET) << e.os;
 }
 
-TEST(Stream, ResetIsAReadError) {
+TEST(net_stream, reset_is_a_read_error) {
   auto r = test::make_ring();
   pair p;
   test::reset_on_close(p.client.get());
-  p.client.close();
+  p.client = {};
   stream s(*r, p.server.release());
   std::string out;
   synfp::error e;
@@ -211,7 +213,7 @@ task<> cancels(ring& r, stream& s, std::vector<std::string>& log, bool close) {
   r.stop();
 }
 
-TEST(Stream, CancelEndsAWaitingRead) {
+TEST(net_stream, cancel_ends_a_waiting_read) {
   auto r = test::make_ring();
   pair p;
   stream s(*r, p.server.release());
@@ -222,7 +224,7 @@ TEST(Stream, CancelEndsAWaitingRead) {
   EXPECT_EQ(log, (std::vector<std::string>{"called", "canceled"}));
 }
 
-TEST(Stream, CloseEndsAWaitingRead) {
+TEST(net_stream, close_ends_a_waiting_read) {
   auto r = test::make_ring();
   pair p;
   stream s(*r, p.server.release());
@@ -235,7 +237,7 @@ TEST(Stream, CloseEndsAWaitingRead) {
   s.close();  // idempotent
 }
 
-TEST(Stream, ASecondReaderIsRefused) {
+TEST(net_stream, a_second_reader_is_refused) {
   auto r = test::make_ring();
   pair p;
   stream s(*r, p.server.release());
@@ -267,7 +269,7 @@ task<> drop_reads(ring& r, stream s, int client, std::string& got) {
   r.stop();
 }
 
-TEST(Stream, ADroppedReadLosesNothing) {
+TEST(net_stream, a_dropped_read_loses_nothing) {
   auto r = test::make_ring();
   pair p;
   std::string got;
@@ -291,7 +293,7 @@ task<> reads_late(ring& r, stream s, std::size_t& most, std::string& got) {
   r.stop();
 }
 
-TEST(Stream, BackpressureBoundsUnreadChunks) {
+TEST(net_stream, backpressure_bounds_unread_chunks) {
   synfp::io::ring_options o;
   o.buffers = 1024;
   o.buffer_size = 256;
@@ -319,7 +321,7 @@ TEST(Stream, BackpressureBoundsUnreadChunks) {
 }
 
 // 2 buffers, 20 connections that all have data at once: ENOBUFS parks them; nothing is lost or mixed up.
-TEST(Stream, FewBuffersManyConnections) {
+TEST(net_stream, few_buffers_many_connections) {
   synfp::io::ring_options o;
   o.buffers = 2;
   o.buffer_size = 64;
@@ -347,7 +349,7 @@ TEST(Stream, FewBuffersManyConnections) {
 
 // Somebody holds all buffers for a while, and there is no memory for copies: the others wait and are woken by
 // the return.
-TEST(Stream, ParkedConnectionsWakeWhenBuffersComeBack) {
+TEST(net_stream, parked_connections_wake_when_buffers_come_back) {
   synfp::io::ring_options o;
   o.buffers = 2;
   o.buffer_size = 64;
@@ -419,7 +421,7 @@ struct hoard {
 };
 
 // An adversary with as many connections as it likes cannot hold what a newcomer needs.
-TEST(Stream, HeldBuffersDoNotStarveANewcomer) {
+TEST(net_stream, held_buffers_do_not_starve_a_newcomer) {
   hoard h(1 << 20);
   pair newcomer;
   auto body = [&]() -> task<> {
@@ -440,7 +442,7 @@ TEST(Stream, HeldBuffersDoNotStarveANewcomer) {
 }
 
 // Who has waited longest for a buffer gets the first one; who has stopped to wait gets none.
-TEST(Stream, ParkedReadersTakeTurns) {
+TEST(net_stream, parked_readers_take_turns) {
   hoard h(0);
   std::vector<pair> pairs(4);
   std::vector<stream> idle;
@@ -492,7 +494,7 @@ TEST(Stream, ParkedReadersTakeTurns) {
 }
 
 // A reader that was tried and found no buffer again keeps its place.
-TEST(BufferPool, ARetriedReaderKeepsItsPlace) {
+TEST(io_buffer, a_retried_reader_keeps_its_place) {
   using synfp::io::detail::buffer_pool;
   using synfp::io::detail::parked_reader;
   auto* pool = buffer_pool::create(2, 64, 0);
@@ -529,7 +531,7 @@ TEST(BufferPool, ARetriedReaderKeepsItsPlace) {
 
 // Peers that send for ever while nobody reads: the ring holds a part of its buffers, no copies, and takes no
 // more from them until they are read. Others are served meanwhile.
-TEST(Stream, UnreadChunksStayBelowTheLimits) {
+TEST(net_stream, unread_chunks_stay_below_the_limits) {
   synfp::io::ring_options o;
   o.buffers = 64;
   o.buffer_size = 256;
@@ -581,7 +583,7 @@ TEST(Stream, UnreadChunksStayBelowTheLimits) {
 
 // Connections that are read once and then sit, as one that waits for its peer to take a response does: what
 // their peers send meanwhile must not take the buffers from those who read.
-TEST(Stream, UnreadConnectionsDoNotStarveTheOthers) {
+TEST(net_stream, unread_connections_do_not_starve_the_others) {
   synfp::io::ring_options o;
   o.buffers = 8;
   o.buffer_size = 64;
@@ -635,7 +637,7 @@ struct deaf_peer : pair {
 };
 
 // Output that nobody takes is bounded for the ring: who has waited longest loses it.
-TEST(Stream, UnsentOutputIsBounded) {
+TEST(net_stream, unsent_output_is_bounded) {
   synfp::io::ring_options o;
   o.limits.output = 1 << 20;
   auto r = test::make_ring(o);
@@ -674,7 +676,7 @@ TEST(Stream, UnsentOutputIsBounded) {
   EXPECT_EQ(r->counters().shed, 3u);
 }
 
-TEST(Stream, SentOutputGivesItsMemoryBack) {
+TEST(net_stream, sent_output_gives_its_memory_back) {
   auto r = test::make_ring();
   pair p;
   auto body = [&](stream s) -> task<> {
@@ -694,7 +696,7 @@ TEST(Stream, SentOutputGivesItsMemoryBack) {
 
 // close() while a receive is armed, then a new socket gets the same number: nothing of the old one touches
 // it.
-TEST(Stream, CloseDoesNotHitAReusedDescriptor) {
+TEST(net_stream, close_does_not_hit_a_reused_descriptor) {
   auto r = test::make_ring();
   int reused = 0;
   auto body = [&](ring& on) -> task<> {
@@ -724,7 +726,7 @@ TEST(Stream, CloseDoesNotHitAReusedDescriptor) {
 }
 
 // The peer sends at the same time as the owner cancels or closes; every interleaving must add up.
-TEST(Stream, CancelAgainstCompletion) {
+TEST(net_stream, cancel_against_completion) {
   auto r = test::make_ring();
   int data = 0;
   int canceled = 0;
@@ -767,7 +769,7 @@ task<> respond_and_linger(ring& r, stream s) {
   r.stop();
 }
 
-TEST(Stream, LingeringCloseDeliversTheLastResponse) {
+TEST(net_stream, lingering_close_delivers_the_last_response) {
   auto r = test::make_ring();
   pair p;
   std::string answer;
@@ -796,12 +798,12 @@ task<> connects(ring& r, synfp::endpoint to, std::string& got) {
   r.stop();
 }
 
-TEST(Stream, Connects) {
+TEST(net_stream, connects) {
   auto r = test::make_ring();
   auto listening = test::listen_on_loopback();
   const auto where = test::name_of(listening.get(), false);
   std::thread server([&] {
-    test::descriptor d(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    test::fd d(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EXPECT_EQ(test::receive(d.get(), 4), "ping");
     test::send_all(d.get(), "pong");
   });
@@ -818,11 +820,11 @@ task<> fails_to_connect(ring& r, synfp::endpoint to, synfp::error& e) {
   r.stop();
 }
 
-TEST(Stream, ConnectIsRefused) {
+TEST(net_stream, connect_is_refused) {
   auto r = test::make_ring();
   auto listening = test::listen_on_loopback();
   const auto where = test::name_of(listening.get(), false);
-  listening.close();
+  listening = {};
   synfp::error e;
   synfp::spawn(fails_to_connect(*r, where, e));
   test::run_to_end(*r);
@@ -830,7 +832,7 @@ TEST(Stream, ConnectIsRefused) {
 }
 
 // Who gets or gives much data waits for who does not.
-TEST(Stream, LittleDataGoesBeforeMuch) {
+TEST(net_stream, little_data_goes_before_much) {
   auto r = test::make_ring();
   std::vector<pair> pairs(50);
   std::string order;
@@ -851,7 +853,7 @@ TEST(Stream, LittleDataGoesBeforeMuch) {
 }
 
 // A coroutine that always finds data must not keep the others from running.
-TEST(Stream, ReadyReadsYieldNowAndThen) {
+TEST(net_stream, ready_reads_yield_now_and_then) {
   synfp::io::ring_options o;
   o.buffer_size = 64;
   o.buffers = 4096;

@@ -9,15 +9,15 @@
 #include <synfp/fingerprint/muonfp.hpp>
 #include <synfp/syn_record.hpp>
 
-#include "../packet_builder.hpp"
-#include "../vectors.hpp"
+#include "../support/packet_builder.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
 using synfp::syn_record;
-using synfp_test::bytes;
-using synfp_test::packet_builder;
-using synfp_test::v6_packet;
+using synfp::test::bytes;
+using synfp::test::packet_builder;
+using synfp::test::v6_packet;
 
 /// Parsed from a heap block of exactly that size, so that AddressSanitizer sees a read past the end.
 std::optional<syn_record> parse(const bytes& b) {
@@ -54,7 +54,7 @@ void expect_sound(const syn_record& r) {
 }
 
 TEST(syn_record, vectors_round_trip) {
-  const auto all = synfp_test::vectors();
+  const auto all = synfp::test::vectors();
   ASSERT_EQ(all.size(), 84U);
   for (const auto& v : all) {
     const auto r = parse(v.packet);
@@ -69,7 +69,7 @@ TEST(syn_record, vectors_round_trip) {
 }
 
 TEST(syn_record, every_prefix_is_refused_until_the_tcp_header_is_whole) {
-  for (const auto& v : synfp_test::vectors()) {
+  for (const auto& v : synfp::test::vectors()) {
     const auto whole = parse(v.packet);
     ASSERT_TRUE(whole);
     for (std::size_t n = 0; n <= v.packet.size(); ++n) {
@@ -82,7 +82,7 @@ TEST(syn_record, every_prefix_is_refused_until_the_tcp_header_is_whole) {
 
 TEST(syn_record, every_single_byte_mutation_is_refused_or_sound) {
   std::size_t kept = 0, refused = 0;
-  for (const auto& v : synfp_test::vectors()) {
+  for (const auto& v : synfp::test::vectors()) {
     for (std::size_t at = 0; at < v.packet.size(); ++at) {
       for (unsigned value = 0; value < 256; ++value) {
         bytes b = v.packet;
@@ -100,7 +100,7 @@ TEST(syn_record, every_single_byte_mutation_is_refused_or_sound) {
 
 TEST(syn_record, random_mutations_are_refused_or_sound) {
   std::mt19937 random(1);
-  const auto all = synfp_test::vectors();
+  const auto all = synfp::test::vectors();
   for (int i = 0; i < 100'000; ++i) {
     bytes b = all[random() % all.size()].packet;
     for (auto n = random() % 6 + 1; n != 0; --n) b[random() % b.size()] = static_cast<std::uint8_t>(random());
@@ -148,7 +148,7 @@ TEST(syn_record, fields_of_ipv4) {
   p.fragment = 0xc000;  // reserved bit and DF
   p.sequence = 0xdeadbeef;
   p.acknowledgment = 0x01020304;
-  p.flags = synfp_test::syn | synfp_test::ece | synfp_test::cwr;
+  p.flags = synfp::test::syn | synfp::test::ece | synfp::test::cwr;
   p.urgent = 77;
   const auto r = parse(p.ip());
   ASSERT_TRUE(r);
@@ -299,7 +299,7 @@ TEST(syn_record, payload_is_told_from_the_ip_length_not_from_padding) {
   p = v6_packet();
   EXPECT_FALSE(parse(p.ip())->has_payload());
   p.payload = {'x'};
-  p.extensions = {synfp_test::hop_by_hop(9)};  // truncated: judged from the true offset
+  p.extensions = {synfp::test::hop_by_hop(9)};  // truncated: judged from the true offset
   const auto r = parse(p.ip());
   ASSERT_TRUE(r && r->truncated());
   EXPECT_TRUE(r->has_payload());
@@ -326,7 +326,7 @@ TEST(syn_record, ipv4_options_of_every_length) {
 }
 
 TEST(syn_record, extension_headers_are_walked) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   const std::vector<std::vector<extension>> chains = {
       {hop_by_hop()},
       {destination_options()},
@@ -356,7 +356,7 @@ TEST(syn_record, extension_headers_are_walked) {
 
 // RFC 6946: offset 0, and no more to come.
 TEST(syn_record, an_atomic_fragment_is_a_whole_packet) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   packet_builder p = v6_packet();
   for (const auto& chain : {std::vector<extension>{atomic_fragment()},
                             std::vector<extension>{hop_by_hop(), atomic_fragment(), destination_options()}}) {
@@ -371,7 +371,7 @@ TEST(syn_record, an_atomic_fragment_is_a_whole_packet) {
 
 // As many as a packet holds: the stack counts them not.
 TEST(syn_record, long_extension_chains) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   packet_builder p = v6_packet();
   for (const std::size_t n : {7U, 25U, 180U}) {
     p.extensions.assign(n, destination_options());
@@ -384,7 +384,7 @@ TEST(syn_record, long_extension_chains) {
 
 // The largest packet has room for TCP behind an offset that a record cannot say.
 TEST(syn_record, an_offset_that_does_not_fit_is_refused) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   packet_builder p = v6_packet();
   p.options.clear();
   p.extensions.assign(8186, destination_options());
@@ -396,7 +396,7 @@ TEST(syn_record, an_offset_that_does_not_fit_is_refused) {
 }
 
 TEST(syn_record, hostile_extension_chains_are_refused) {
-  using namespace synfp_test;
+  using namespace synfp::test;
   packet_builder p = v6_packet();
   for (const auto& part : {fragment_header(), fragment_header(1), fragment_header(1, false)}) {
     p.extensions = {part};
@@ -418,14 +418,14 @@ TEST(syn_record, hostile_extension_chains_are_refused) {
 TEST(syn_record, longer_than_a_record_keeps_the_fixed_header_and_all_of_tcp) {
   packet_builder p = v6_packet();
   p.options = bytes(40, 1);
-  p.extensions = {synfp_test::hop_by_hop(2)};  // 40 + 24 + 60 = 124
+  p.extensions = {synfp::test::hop_by_hop(2)};  // 40 + 24 + 60 = 124
   const auto r = parse(p.ip());
   ASSERT_TRUE(r);
   EXPECT_TRUE(r->truncated());
   EXPECT_EQ(r->bytes().size(), 100U);
   EXPECT_EQ(r->tcp_offset(), 64U);
   EXPECT_EQ(r->tcp().option_bytes().size(), 40U);
-  p.extensions = {synfp_test::hop_by_hop(1)};  // 116
+  p.extensions = {synfp::test::hop_by_hop(1)};  // 116
   EXPECT_FALSE(parse(p.ip())->truncated());
 }
 

@@ -25,8 +25,8 @@
 #include <utility>
 #include <vector>
 
+#include "../flood/attack.hpp"
 #include "command.hpp"
-#include "rig.hpp"
 
 namespace cli {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// A SYN flood from inside the kernel. tools/flood/rig.hpp runs flood_send with BPF_PROG_TEST_RUN and
+// A SYN flood from inside the kernel. tools/flood/sender.hpp runs flood_send with BPF_PROG_TEST_RUN and
 // BPF_F_TEST_XDP_LIVE_FRAMES (Documentation/bpf/bpf_prog_run.rst): every run makes one frame, which then
 // takes the way of a frame that was received. flood_sink ends the answers at the other end of the veth pair.
 #include <linux/bpf.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* What the flood's BPF programs and tools/flood/rig.hpp share. */
+/* What the flood's BPF programs and tools/flood/sender.hpp share. */
 #ifndef SYNFP_FLOOD_H
 #define SYNFP_FLOOD_H
 

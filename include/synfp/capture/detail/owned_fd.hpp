@@ -23,7 +23,10 @@ class owned_fd {
   ~owned_fd() {
     if (fd_ >= 0) ::close(fd_);
   }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
   int get() const noexcept { return fd_; }
+  /// The caller closes it then.
+  int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

@@ -10,7 +10,7 @@
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 // Sanitizers bring their own operator new, and under ASan the pool is bypassed.
 #if defined(__has_feature)
@@ -24,8 +24,10 @@
 
 #if TEST_COUNTS_ALLOCATIONS
 namespace {
+
+namespace test = synfp::test;
 thread_local std::size_t allocations = 0;
-}
+}  // namespace
 
 // The whole test binary counts; only this file asks.
 void* operator new(std::size_t size) {
@@ -61,7 +63,7 @@ task<> accept_loop(listener& l) {
   while (auto a = co_await l.accept()) synfp::spawn(serve(std::move(a->connection)));
 }
 
-TEST(Allocation, NoneInTheSteadyState) {
+TEST(net_allocation, none_in_the_steady_state) {
   auto r = test::make_ring();
   auto fd = test::listen_on_loopback();
   const auto where = test::name_of(fd.get(), false);
@@ -91,7 +93,7 @@ TEST(Allocation, NoneInTheSteadyState) {
 
 // The same for HTTP: responses larger than a connection keeps memory for, requests larger than a chunk, and
 // chunks that are copied.
-TEST(Allocation, NoneForHttpInTheSteadyState) {
+TEST(net_allocation, none_for_http_in_the_steady_state) {
   synfp::io::ring_options o;
   o.buffers = 2;
   o.buffer_size = 512;
@@ -109,7 +111,7 @@ TEST(Allocation, NoneForHttpInTheSteadyState) {
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   ASSERT_EQ(::send(ends[0], "h", 1, 0), 1);
-  const test::descriptor peer(ends[0]);
+  const test::fd peer(ends[0]);
   auto holder = std::make_unique<stream>(*r, ends[1]);
   synfp::io::buffer held;
   auto hold = [&]() -> task<> {

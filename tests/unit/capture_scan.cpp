@@ -6,16 +6,16 @@
 #include <synfp/capture/scan.hpp>
 #include <thread>
 
-#include "../fake_table.hpp"
+#include "../support/fake_table.hpp"
 
 namespace {
 
 using synfp::capture::now_ns;
 using synfp::capture::scanner;
 using synfp::capture::table;
-using synfp_test::fake_table;
-using synfp_test::packet_builder;
-using synfp_test::v6_packet;
+using synfp::test::fake_table;
+using synfp::test::packet_builder;
+using synfp::test::v6_packet;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -60,7 +60,7 @@ std::vector<unsigned> ports(std::span<const synfp::syn_record> records) {
   return all;
 }
 
-TEST(scan, gives_each_syn_once_and_whole) {
+TEST(capture_scan, gives_each_syn_once_and_whole) {
   written_table fake(8);
   const table t = attached(fake);
   scanner s(t);
@@ -80,7 +80,7 @@ TEST(scan, gives_each_syn_once_and_whole) {
   EXPECT_FALSE(s.more());
 }
 
-TEST(scan, from_the_beginning_gives_what_is_there_and_from_now_does_not) {
+TEST(capture_scan, from_the_beginning_gives_what_is_there_and_from_now_does_not) {
   written_table fake(8);
   fake.store(from_port(1), now_ns());
   const table t = attached(fake);
@@ -93,7 +93,7 @@ TEST(scan, from_the_beginning_gives_what_is_there_and_from_now_does_not) {
   EXPECT_EQ(news.missed(), 0U);
 }
 
-TEST(scan, an_old_record_that_a_copy_refreshes_is_not_news) {
+TEST(capture_scan, an_old_record_that_a_copy_refreshes_is_not_news) {
   written_table fake;
   fake.store(from_port(1), now_ns() - second);
   const table t = attached(fake);
@@ -107,7 +107,7 @@ TEST(scan, an_old_record_that_a_copy_refreshes_is_not_news) {
   EXPECT_THAT(ports(s.walk()), ElementsAre(2));
 }
 
-TEST(scan, gives_the_order_of_arrival) {
+TEST(capture_scan, gives_the_order_of_arrival) {
   written_table fake(64);
   const table t = attached(fake);
   scanner s(t);
@@ -125,7 +125,7 @@ TEST(scan, gives_the_order_of_arrival) {
   EXPECT_EQ(s.missed(), 0U);
 }
 
-TEST(scan, a_new_connection_of_a_known_key_is_news_and_copies_are_not) {
+TEST(capture_scan, a_new_connection_of_a_known_key_is_news_and_copies_are_not) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -154,7 +154,7 @@ TEST(scan, a_new_connection_of_a_known_key_is_news_and_copies_are_not) {
   EXPECT_EQ(s.missed(), 0U);
 }
 
-TEST(scan, a_conflict_or_a_proof_of_a_seen_syn_is_not_news) {
+TEST(capture_scan, a_conflict_or_a_proof_of_a_seen_syn_is_not_news) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -171,7 +171,7 @@ TEST(scan, a_conflict_or_a_proof_of_a_seen_syn_is_not_news) {
   EXPECT_EQ(s.missed(), 0U);
 }
 
-TEST(scan, a_first_syn_in_conflict_is_given_all_the_same) {
+TEST(capture_scan, a_first_syn_in_conflict_is_given_all_the_same) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -180,7 +180,7 @@ TEST(scan, a_first_syn_in_conflict_is_given_all_the_same) {
   EXPECT_THAT(ports(s.walk()), ElementsAre(1));
 }
 
-TEST(scan, what_was_overwritten_unseen_is_missed) {
+TEST(capture_scan, what_was_overwritten_unseen_is_missed) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -193,7 +193,7 @@ TEST(scan, what_was_overwritten_unseen_is_missed) {
   EXPECT_EQ(s.missed(), 4U);
 }
 
-TEST(scan, a_busy_bucket_is_left_to_the_next_walk) {
+TEST(capture_scan, a_busy_bucket_is_left_to_the_next_walk) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -210,7 +210,7 @@ TEST(scan, a_busy_bucket_is_left_to_the_next_walk) {
   EXPECT_EQ(s.missed(), 0U);
 }
 
-TEST(scan, the_sequence_may_wrap) {
+TEST(capture_scan, the_sequence_may_wrap) {
   written_table fake;
   fake.bucket().sequence = 0xffffffe0;
   const table t = attached(fake);
@@ -221,7 +221,7 @@ TEST(scan, the_sequence_may_wrap) {
   EXPECT_THAT(ports(s.walk()), ElementsAre(1));
 }
 
-TEST(scan, time32_may_wrap) {
+TEST(capture_scan, time32_may_wrap) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -237,7 +237,7 @@ TEST(scan, time32_may_wrap) {
   EXPECT_THAT(ports(again.walk()), ElementsAre(1, 2)) << "both came after it was made";
 }
 
-TEST(scan, only_the_counters_are_read_while_nothing_is_stored) {
+TEST(capture_scan, only_the_counters_are_read_while_nothing_is_stored) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -249,7 +249,7 @@ TEST(scan, only_the_counters_are_read_while_nothing_is_stored) {
   EXPECT_THAT(ports(s.walk()), ElementsAre(1));
 }
 
-TEST(scan, a_walk_is_bounded_and_the_next_one_goes_on) {
+TEST(capture_scan, a_walk_is_bounded_and_the_next_one_goes_on) {
   written_table fake(2048);
   const table t = attached(fake);
   scanner s(t);
@@ -272,7 +272,7 @@ TEST(scan, a_walk_is_bounded_and_the_next_one_goes_on) {
   EXPECT_EQ(s.missed(), 0U);
 }
 
-TEST(scan, a_damaged_record_is_missed) {
+TEST(capture_scan, a_damaged_record_is_missed) {
   written_table fake;
   const table t = attached(fake);
   scanner s(t);
@@ -284,7 +284,7 @@ TEST(scan, a_damaged_record_is_missed) {
 
 // A writer that obeys the protocol of bpf/table.bpf.h beside the scanner: each record is whole, given once
 // and in order; what was not given is missed.
-TEST(scan, beside_a_writer_each_record_is_whole_and_none_goes_in_silence) {
+TEST(capture_scan, beside_a_writer_each_record_is_whole_and_none_goes_in_silence) {
   written_table fake;
   const packet_builder p;
   const table t = attached(fake);

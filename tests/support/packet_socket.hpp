@@ -4,14 +4,15 @@
 
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
+#include <net/if.h>
 #include <time.h>
 
-#include <optional>
+#include <string>
 
-#include "netns.hpp"
 #include "packet_builder.hpp"
+#include "sockets.hpp"
 
-namespace synfp_test {
+namespace synfp::test {
 
 /// On one interface of the calling thread's network namespace; packets from the IP header on.
 class packet_socket {
@@ -19,12 +20,12 @@ class packet_socket {
   explicit packet_socket(const std::string& interface)
       : index_(::if_nametoindex(interface.c_str())),
         socket_(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ALL))) {
-    must(index_ != 0 && socket_, "packet socket");
+    must(index_ != 0 && socket_, "open a packet socket");
     sockaddr_ll a{};
     a.sll_family = AF_PACKET;
     a.sll_protocol = htons(ETH_P_ALL);
     a.sll_ifindex = static_cast<int>(index_);
-    must(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0, "bind packet socket");
+    must(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a) == 0, "bind a packet socket");
   }
   unsigned index() const { return index_; }
 
@@ -55,7 +56,7 @@ class packet_socket {
     a.sll_halen = 6;
     must(::sendto(raw.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&a), sizeof a) ==
              static_cast<ssize_t>(frame.size()),
-         "send frame");
+         "send a frame");
   }
 
  private:
@@ -63,4 +64,4 @@ class packet_socket {
   fd socket_;
 };
 
-}  // namespace synfp_test
+}  // namespace synfp::test

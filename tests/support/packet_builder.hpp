@@ -11,7 +11,7 @@
 
 #include <synfp/endpoint.hpp>
 
-namespace synfp_test {
+namespace synfp::test {
 
 using bytes = std::vector<std::uint8_t>;
 
@@ -205,4 +205,4 @@ inline packet_builder v6_packet() {
   return p;
 }
 
-}  // namespace synfp_test
+}  // namespace synfp::test

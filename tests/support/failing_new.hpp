@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <new>
 
-namespace memory {
+namespace synfp::test::memory {
 
 inline std::atomic<long> until_failure{0};  // allocations that still succeed, once armed
 inline std::atomic<long> failures{0};       // how many fail then
@@ -52,15 +52,19 @@ inline void* allocate_or_throw(std::size_t size) {
   throw std::bad_alloc();
 }
 
-}  // namespace memory
+}  // namespace synfp::test::memory
 
-void* operator new(std::size_t size) { return memory::allocate_or_throw(size); }
-void* operator new[](std::size_t size) { return memory::allocate_or_throw(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return memory::allocate(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return memory::allocate(size); }
-void operator delete(void* p) noexcept { memory::release(p); }
-void operator delete[](void* p) noexcept { memory::release(p); }
-void operator delete(void* p, std::size_t) noexcept { memory::release(p); }
-void operator delete[](void* p, std::size_t) noexcept { memory::release(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { memory::release(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { memory::release(p); }
+void* operator new(std::size_t size) { return synfp::test::memory::allocate_or_throw(size); }
+void* operator new[](std::size_t size) { return synfp::test::memory::allocate_or_throw(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return synfp::test::memory::allocate(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return synfp::test::memory::allocate(size);
+}
+void operator delete(void* p) noexcept { synfp::test::memory::release(p); }
+void operator delete[](void* p) noexcept { synfp::test::memory::release(p); }
+void operator delete(void* p, std::size_t) noexcept { synfp::test::memory::release(p); }
+void operator delete[](void* p, std::size_t) noexcept { synfp::test::memory::release(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { synfp::test::memory::release(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { synfp::test::memory::release(p); }

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <synfp/fingerprint/muonfp.hpp>
 
-#include "../packet_builder.hpp"
-#include "../vectors.hpp"
+#include "../support/packet_builder.hpp"
+#include "../support/vectors.hpp"
 
 namespace {
 
-using synfp_test::bytes;
+using synfp::test::bytes;
 
 std::string of(const bytes& options, std::uint16_t window = 64240) {
-  synfp_test::packet_builder p;
+  synfp::test::packet_builder p;
   p.options = options;
   p.window = window;
   const auto r = synfp::syn_record::from_bytes(p.ip());
@@ -20,7 +20,7 @@ std::string of(const bytes& options, std::uint16_t window = 64240) {
 }
 
 TEST(muonfp, by_hand) {
-  EXPECT_EQ(of(synfp_test::linux_options()), "64240:2-4-8-1-3:1460:10");
+  EXPECT_EQ(of(synfp::test::linux_options()), "64240:2-4-8-1-3:1460:10");
   EXPECT_EQ(of({}, 0), "0:::");
   EXPECT_EQ(of({}, 65535), "65535:::");
   EXPECT_EQ(of({1, 1, 1, 1}), "64240:1-1-1-1::");
@@ -66,7 +66,7 @@ TEST(muonfp, the_longest_is_not_cut) {
   longest[39] = 200;
   EXPECT_EQ(of(longest, 65535), "65535:" + kinds + "-1-200::");
   bytes wide;
-  for (int i = 0; i < 20; ++i) synfp_test::append(wide, {255, 2});
+  for (int i = 0; i < 20; ++i) synfp::test::append(wide, {255, 2});
   kinds = "255";
   for (int i = 1; i < 20; ++i) kinds += "-255";
   EXPECT_EQ(of(wide, 65535), "65535:" + kinds + "::");
@@ -75,7 +75,7 @@ TEST(muonfp, the_longest_is_not_cut) {
 /// ja4t is WINDOW_KINDS_MSS_WS with "00" for what is absent, computed by another tool from the same packets.
 TEST(muonfp, equals_ja4t_in_other_clothes_for_all_vectors) {
   std::size_t compared = 0;
-  for (const auto& v : synfp_test::vectors()) {
+  for (const auto& v : synfp::test::vectors()) {
     std::vector<std::string> part(1);
     for (const char c : v.ja4t) {
       if (c == '_') {

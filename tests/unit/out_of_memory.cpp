@@ -2,7 +2,7 @@
 // Every allocation fails once, one after the other, and also together with those after it. Nothing may
 // terminate, and nobody may be left waiting: when there is memory again, the server serves or has said why
 // not.
-#include "failing_new.hpp"
+#include "../support/failing_new.hpp"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -29,9 +29,10 @@
 #include <synfp/io/poll_fd.hpp>
 #include <synfp/net/server.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
 thread_local unsigned busy_every = 0;  // submissions; 0: never
 thread_local unsigned submissions = 0;
 }  // namespace
@@ -51,7 +52,9 @@ using synfp::task;
 namespace capture = synfp::capture;
 namespace http = synfp::http;
 namespace io = synfp::io;
+namespace memory = synfp::test::memory;
 namespace net = synfp::net;
+namespace test = synfp::test;
 
 /// How many allocations fail together.
 constexpr long bursts[] = {1, 2, 5, 1'000'000};
@@ -70,7 +73,7 @@ const http::routes routes{
 std::string ask(const endpoint& where, const std::string& request, long limit_ms = 5000) {
   sockaddr_storage s{};
   const socklen_t n = where.to_sockaddr(s);
-  test::descriptor d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  test::fd d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit{limit_ms / 1000, limit_ms % 1000 * 1000};
   ::setsockopt(d.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   if (::connect(d.get(), reinterpret_cast<sockaddr*>(&s), n) != 0) return std::strerror(errno);
@@ -103,10 +106,10 @@ void try_some(const endpoint& where) {
   }
 }
 
-class OutOfMemory : public testing::Test {
+class out_of_memory : public testing::Test {
  protected:
-  OutOfMemory() { memory::immune = true; }  // this thread is the client
-  ~OutOfMemory() override { memory::disarm(); }
+  out_of_memory() { memory::immune = true; }  // this thread is the client
+  ~out_of_memory() override { memory::disarm(); }
 };
 
 /// The exception's name.
@@ -151,7 +154,7 @@ struct escapes {
   }
 };
 
-TEST_F(OutOfMemory, SpawnAndAwait) {
+TEST_F(out_of_memory, spawn_and_await) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
@@ -192,11 +195,11 @@ task<> accept_all(net::listener& listener) {
   while (auto accepted = co_await listener.accept()) synfp::spawn(http::serve(std::move(*accepted), routes));
 }
 
-TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
+TEST_F(out_of_memory, the_accept_loop_goes_on) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
-      test::descriptor fd = test::listen_on_loopback();
+      test::fd fd = test::listen_on_loopback();
       const endpoint where = test::name_of(fd.get(), false);
       std::promise<io::ring*> ready;
       std::thread server([&] {
@@ -223,15 +226,15 @@ TEST_F(OutOfMemory, TheAcceptLoopGoesOn) {
 }
 
 // Who tells others that descriptors run short has no memory for it either.
-TEST_F(OutOfMemory, DescriptorsAndMemoryRunShortTogether) {
+TEST_F(out_of_memory, descriptors_and_memory_run_short_together) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
-      test::descriptor fd = test::listen_on_loopback();
+      test::fd fd = test::listen_on_loopback();
       const endpoint where = test::name_of(fd.get(), false);
-      std::vector<test::descriptor> clients;
+      std::vector<test::fd> clients;
       std::promise<io::ring*> ready;
       std::atomic<int> told{0};
       std::atomic<int> escaped{0};
@@ -343,7 +346,7 @@ class running {
   std::thread thread_;
 };
 
-TEST_F(OutOfMemory, AServerStartsOrSaysWhyNot) {
+TEST_F(out_of_memory, a_server_starts_or_says_why_not) {
   for (const long burst : bursts) {
     long n = 0;
     int refused = 0;
@@ -367,7 +370,7 @@ TEST_F(OutOfMemory, AServerStartsOrSaysWhyNot) {
   }
 }
 
-TEST_F(OutOfMemory, AServerServesAgainOrEndsWithItsError) {
+TEST_F(out_of_memory, a_server_serves_again_or_ends_with_its_error) {
   for (const long burst : bursts) {
     long n = 0;
     for (long failed = 1; failed != 0; ++n) {
@@ -388,7 +391,7 @@ TEST_F(OutOfMemory, AServerServesAgainOrEndsWithItsError) {
 }
 
 // An accept loop that allocates for itself may die of it. Then the server must not go on without it.
-TEST_F(OutOfMemory, AnAcceptorThatDiesEndsTheServer) {
+TEST_F(out_of_memory, an_acceptor_that_dies_ends_the_server) {
   const auto handler = [](net::listener& listener) -> task<> {
     while (auto accepted = co_await listener.accept()) {
       auto note = std::make_unique<std::string>(100, 'n');
@@ -420,10 +423,10 @@ TEST_F(OutOfMemory, AnAcceptorThatDiesEndsTheServer) {
 
 // ---- completions that have to be read before the kernel takes a submission ----
 
-TEST_F(OutOfMemory, CompletionsAreSetAsideWithoutMemory) {
+TEST_F(out_of_memory, completions_are_set_aside_without_memory) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 8});
-    std::vector<test::descriptor> ready;
+    std::vector<test::fd> ready;
     for (int i = 0; i != 100; ++i) ready.emplace_back(::eventfd(1, EFD_CLOEXEC));
     int done = 0;
     const auto wait = [&](int fd) -> task<> {
@@ -454,11 +457,11 @@ TEST_F(OutOfMemory, CompletionsAreSetAsideWithoutMemory) {
 
 // What was set aside is older than what the kernel delivers next. Several streams that share a ring of four
 // completions must each see their bytes in order.
-TEST_F(OutOfMemory, CompletionsThatWereSetAsideKeepTheirOrder) {
+TEST_F(out_of_memory, completions_that_were_set_aside_keep_their_order) {
   std::thread([] {
     const auto ring = test::make_ring({.entries = 1, .completions = 4, .buffers = 256, .buffer_size = 64});
     constexpr int streams = 12;
-    std::vector<test::descriptor> writers;
+    std::vector<test::fd> writers;
     std::string text;
     for (int i = 0; text.size() < 60'000; ++i) text += std::to_string(i) + ',';
     std::vector<std::string> got(streams);
@@ -496,11 +499,11 @@ TEST_F(OutOfMemory, CompletionsThatWereSetAsideKeepTheirOrder) {
 // ---- memory that is given back ----
 
 // A body's memory goes with its request, also if the next request has begun behind it.
-TEST_F(OutOfMemory, ABodyIsNotKeptForTheNextRequest) {
+TEST_F(out_of_memory, a_body_is_not_kept_for_the_next_request) {
   const auto ring = test::make_ring();
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-  const test::descriptor client(ends[0]);
+  const test::fd client(ends[0]);
   io::spawn(http::serve(net::stream(*ring, ends[1]), {}, routes));
   char part[65536];
   const auto exchange = [&](const std::string& request, std::size_t answer) {

@@ -5,7 +5,7 @@
 #include <synfp/capture/fixed.hpp>
 #include <vector>
 
-#include "../packet_builder.hpp"
+#include "../support/packet_builder.hpp"
 
 namespace {
 
@@ -34,7 +34,7 @@ struct source {
     return answer;
   }
   static source with(proof p, std::uint32_t sequence) {
-    synfp_test::packet_builder packet;
+    synfp::test::packet_builder packet;
     packet.sequence = sequence;
     source s;
     s.answer.record = *synfp::syn_record::from_bytes(packet.ip());
@@ -49,7 +49,7 @@ struct source {
   }
 };
 
-TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
+TEST(capture_first_of, the_first_hit_answers_and_nobody_else_is_asked) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
   const auto found = first_of(trust::tuple, a, b).claim({}, 0);
   ASSERT_TRUE(found);
@@ -57,13 +57,13 @@ TEST(first_of, the_first_hit_answers_and_nobody_else_is_asked) {
   EXPECT_EQ(b.asked, 0);
 }
 
-TEST(first_of, strict_is_the_default) {
+TEST(capture_first_of, strict_is_the_default) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
   EXPECT_EQ(first_of(a, b).claim({}, 0)->tcp().sequence(), 2U);
 }
 
 // What the probe knows of the arrival stays with a record that the kernel has confirmed.
-TEST(first_of, the_same_syn_of_a_later_source_lends_its_proof) {
+TEST(capture_first_of, the_same_syn_of_a_later_source_lends_its_proof) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 1);
   a.answer.source = synfp::capture_source::reuseport;
   a.answer.age_ns = 42;
@@ -75,7 +75,7 @@ TEST(first_of, the_same_syn_of_a_later_source_lends_its_proof) {
   EXPECT_EQ(found.age_ns, 42U);
 }
 
-TEST(first_of, another_syn_that_could_not_be_kept_refutes_a_tuple) {
+TEST(capture_first_of, another_syn_that_could_not_be_kept_refutes_a_tuple) {
   source a = source::with(proof::tuple, 1), b = source::missing(miss::truncated);
   EXPECT_EQ(first_of(a, b).claim({}, 0).miss, miss::truncated);
   EXPECT_TRUE(first_of(trust::tuple, a, b).claim({}, 0));
@@ -83,7 +83,7 @@ TEST(first_of, another_syn_that_could_not_be_kept_refutes_a_tuple) {
   EXPECT_TRUE(first_of(a, b).claim({}, 0));
 }
 
-TEST(first_of, a_miss_asks_the_next) {
+TEST(capture_first_of, a_miss_asks_the_next) {
   source a = source::missing(miss::conflict), b = source::with(proof::exact, 2);
   const auto found = first_of(a, b).claim({}, 0);
   ASSERT_TRUE(found);
@@ -91,7 +91,7 @@ TEST(first_of, a_miss_asks_the_next) {
   EXPECT_EQ(found.proof, proof::exact);
 }
 
-TEST(first_of, a_miss_of_all_carries_the_first_reason) {
+TEST(capture_first_of, a_miss_of_all_carries_the_first_reason) {
   source a = source::missing(miss::stale), b = source::missing(miss::cookie),
          c = source::missing(miss::no_probe);
   EXPECT_EQ(first_of(a, b, c).claim({}, 0).miss, miss::stale);
@@ -99,7 +99,7 @@ TEST(first_of, a_miss_of_all_carries_the_first_reason) {
   EXPECT_EQ(first_of(trust::strict, b, a).claim({}, 0).miss, miss::cookie);
 }
 
-TEST(first_of, strict_prefers_a_better_proof) {
+TEST(capture_first_of, strict_prefers_a_better_proof) {
   source a = source::with(proof::tuple, 1), b = source::with(proof::exact, 2);
   auto found = first_of(trust::strict, a, b).claim({}, 0);
   ASSERT_TRUE(found);
@@ -111,7 +111,7 @@ TEST(first_of, strict_prefers_a_better_proof) {
   EXPECT_EQ(b.asked, 0) << "verified is better than tuple: no need to ask";
 }
 
-TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
+TEST(capture_first_of, strict_keeps_a_tuple_when_nobody_has_better) {
   source a = source::with(proof::tuple, 1), b = source::missing(miss::cookie),
          c = source::with(proof::tuple, 3);
   const auto found = first_of(trust::strict, a, b, c).claim({}, 0);
@@ -121,13 +121,13 @@ TEST(first_of, strict_keeps_a_tuple_when_nobody_has_better) {
   EXPECT_EQ(c.asked, 1);
 }
 
-TEST(first_of, strict_takes_a_late_record_after_misses) {
+TEST(capture_first_of, strict_takes_a_late_record_after_misses) {
   source a = source::missing(miss::busy), b = source::with(proof::tuple, 2),
          c = source::with(proof::verified, 3);
   EXPECT_EQ(first_of(trust::strict, a, b, c).claim({}, 0)->tcp().sequence(), 3U);
 }
 
-TEST(first_of, prepares_all_in_order_and_stops_at_a_failure) {
+TEST(capture_first_of, prepares_all_in_order_and_stops_at_a_failure) {
   source a, b, c;
   first_of all(a, b, c);
   ASSERT_TRUE(all.prepare(1, true));
@@ -141,7 +141,7 @@ TEST(first_of, prepares_all_in_order_and_stops_at_a_failure) {
   EXPECT_EQ(c.prepared.size(), 2U);
 }
 
-TEST(first_of, is_a_source_itself) {
+TEST(capture_first_of, is_a_source_itself) {
   source a = source::missing(miss::busy), b = source::missing(miss::cookie),
          c = source::with(proof::exact, 3);
   first_of inner(a, b);
@@ -150,7 +150,7 @@ TEST(first_of, is_a_source_itself) {
 }
 
 TEST(fixed, gives_what_it_was_made_with) {
-  const auto record = *synfp::syn_record::from_bytes(synfp_test::packet_builder().ip());
+  const auto record = *synfp::syn_record::from_bytes(synfp::test::packet_builder().ip());
   const auto found = fixed(record).claim({}, 0);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.proof, proof::exact);

@@ -16,9 +16,11 @@
 #include <synfp/capture/source.hpp>
 #include <synfp/net/listen_group.hpp>
 
-#include "../net_fixture.hpp"
+#include "../support/loopback.hpp"
 
 namespace {
+
+namespace test = synfp::test;
 
 using synfp::endpoint;
 using synfp::net::listen_group;
@@ -28,11 +30,11 @@ using testing::HasSubstr;
 synfp::capture::none no_source;
 
 /// listen() on a port that the kernel chooses, unless `at` has one.
-test::descriptor listen_on(const char* at, bool reuseport = false) {
+test::fd listen_on(const char* at, bool reuseport = false) {
   const auto where = *endpoint::parse(at);
   sockaddr_storage s{};
   const socklen_t n = where.to_sockaddr(s);
-  test::descriptor d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  test::fd d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   ::setsockopt(d.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (reuseport) ::setsockopt(d.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
@@ -64,10 +66,10 @@ class holder {
 /// A socket that no process holds: it is on its way in a message, as a killed server's is in its ring.
 class between_processes {
  public:
-  explicit between_processes(test::descriptor socket) {
+  explicit between_processes(test::fd socket) {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    for (int i = 0; i != 2; ++i) end_[i] = test::descriptor(ends[i]);
+    for (int i = 0; i != 2; ++i) end_[i] = test::fd(ends[i]);
     char byte = 0;
     iovec data{&byte, 1};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -85,21 +87,21 @@ class between_processes {
     EXPECT_EQ(::sendmsg(end_[0].get(), &message, 0), 1);
   }
   void close() {
-    for (auto& end : end_) end.close();
+    for (auto& end : end_) end = {};
   }
 
  private:
-  test::descriptor end_[2];
+  test::fd end_[2];
 };
 
 std::string refusal(const synfp::setup_result<listen_group>& g) { return g ? "open" : g.error().message; }
 
-TEST(port, that_another_process_listens_on_is_refused_at_once_and_names_it) {
+TEST(net_port_owner, that_another_process_listens_on_is_refused_at_once_and_names_it) {
   for (const bool reuseport : {false, true}) {
     auto socket = listen_on("127.0.0.1:0", reuseport);
     const endpoint where = test::name_of(socket.get(), false);
     const holder other;
-    socket.close();
+    socket = {};
     bool waited = false;
     const auto group = listen_group::open(where, 1, no_source, 16, [&](std::string_view) { waited = true; });
     EXPECT_THAT(refusal(group),
@@ -108,17 +110,17 @@ TEST(port, that_another_process_listens_on_is_refused_at_once_and_names_it) {
   }
 }
 
-TEST(port, that_this_process_listens_on_is_told_so) {
+TEST(net_port_owner, that_this_process_listens_on_is_told_so) {
   const auto first = listen_group::open(endpoint::v4(127, 0, 0, 1, 0), 2, no_source);
   ASSERT_TRUE(first);
   EXPECT_THAT(refusal(listen_group::open(first->local(), 1, no_source)), HasSubstr("this process itself"));
 }
 
-TEST(port, of_a_killed_server_is_waited_for) {
+TEST(net_port_owner, of_a_killed_server_is_waited_for) {
   auto socket = listen_on("127.0.0.1:0", true);
   const endpoint where = test::name_of(socket.get(), false);
   between_processes left(std::move(socket));
-  socket.close();
+  socket = {};
   std::vector<std::string> told;
   const auto group = listen_group::open(where, 1, no_source, 16, [&](std::string_view text) {
     told.emplace_back(text);
@@ -129,26 +131,26 @@ TEST(port, of_a_killed_server_is_waited_for) {
   EXPECT_THAT(told[0], HasSubstr("waiting for " + std::string(where.text().view())));
 }
 
-TEST(port, that_nobody_gives_back_is_not_waited_for_for_ever) {
+TEST(net_port_owner, that_nobody_gives_back_is_not_waited_for_for_ever) {
   auto socket = listen_on("[::1]:0");
   const endpoint where = test::name_of(socket.get(), false);
   const between_processes left(std::move(socket));
-  socket.close();
+  socket = {};
   EXPECT_THAT(refusal(listen_group::open(where, 1, no_source)),
               HasSubstr("a process of user " + std::to_string(::geteuid()) + " that is not to be seen"));
 }
 
-TEST(port, of_a_socket_that_does_not_listen_is_named_as_such) {
+TEST(net_port_owner, of_a_socket_that_does_not_listen_is_named_as_such) {
   sockaddr_storage s{};
   const socklen_t n = endpoint::v4(127, 0, 0, 1, 0).to_sockaddr(s);
-  const test::descriptor d(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const test::fd d(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::bind(d.get(), reinterpret_cast<sockaddr*>(&s), n), 0);
   EXPECT_THAT(refusal(listen_group::open(test::name_of(d.get(), false), 1, no_source)),
               HasSubstr("a socket that does not listen uses the port"));
 }
 
 /// It gives its descriptors back after its memory, which takes a while.
-TEST(port, of_a_process_that_is_being_killed_is_waited_for) {
+TEST(net_port_owner, of_a_process_that_is_being_killed_is_waited_for) {
   auto socket = listen_on("127.0.0.1:0");
   const endpoint where = test::name_of(socket.get(), false);
   int ready[2];
@@ -162,7 +164,7 @@ TEST(port, of_a_process_that_is_being_killed_is_waited_for) {
     (void)!::write(ready[1], "", 1);
     while (true) ::pause();
   }
-  socket.close();
+  socket = {};
   char byte = 0;
   EXPECT_EQ(::read(ready[0], &byte, 1), 1);
   ::kill(owner, SIGKILL);
@@ -172,7 +174,7 @@ TEST(port, of_a_process_that_is_being_killed_is_waited_for) {
   ::close(ready[1]);
 }
 
-TEST(port, owner_is_found_for_the_addresses_that_are_in_the_way) {
+TEST(net_port_owner, owner_is_found_for_the_addresses_that_are_in_the_way) {
   struct pair {
     const char* theirs;
     const char* ours;

@@ -4,7 +4,7 @@
 the header as the BPF object was built with it, against the object's BTF. Every mutation must fail to compile, and
 the copy without a mutation must compile.
 
-usage: drift.py SOURCE_DIR EMBED_BPF CXX BPF_CLANG BPF_STRIP"""
+usage: layout_drift.py SOURCE_DIR EMBED_BPF CXX BPF_STRIP BPF_COMPILE..."""
 import pathlib
 import re
 import shutil
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-source, embed, cxx, clang, strip = sys.argv[1:]
+source, embed, cxx, strip, *bpf_compile = sys.argv[1:]
 source = pathlib.Path(source)
 
 # name, where ("both": user space and BPF read the mutated header; "bpf": only the object was built with it),
@@ -84,11 +84,9 @@ def run(*command):
 def embedded(work, include):
     """The generated header of an object that was built with `include`; its errors are the test's."""
     objects = []
-    multiarch = run("gcc", "-print-multiarch")[1].strip()
     for endian in ("el", "eb"):
         target = work / f"synfp.bpf{endian}.o"
-        code, text = run(clang, f"--target=bpf{endian}", "-mcpu=v3", "-O2", "-g", "-mllvm", "-disable-ssc",
-                         f"-I{include}", f"-I{source / 'bpf'}", "-idirafter", f"/usr/include/{multiarch}", "-c",
+        code, text = run(*bpf_compile, f"--target=bpf{endian}", f"-I{include}", f"-I{source / 'bpf'}", "-c",
                          source / "bpf/synfp.bpf.c", "-o", target)
         if code:
             return code, text
@@ -111,7 +109,7 @@ def attempt(work, name, where, pattern, replacement):
     if pattern:
         text, n = re.subn(pattern, replacement, text, count=1)
         if n != 1:
-            sys.exit(f"drift.py: the mutation '{name}' no longer applies")
+            sys.exit(f"layout_drift.py: the mutation '{name}' no longer applies")
     abi.write_text(text)
     program = "#include <synfp/layout.hpp>\n"
     flags = [f"-I{include}"]

@@ -13,81 +13,63 @@
 #include <cstring>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include <synfp/endpoint.hpp>
 #include <synfp/io/ring.hpp>
 
-namespace test {
+#include "../../tools/support/fd.hpp"
 
-/// A descriptor that closes itself.
-class descriptor {
- public:
-  descriptor() = default;
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  descriptor& operator=(descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~descriptor() { close(); }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
+namespace synfp::test {
 
- private:
-  int fd_ = -1;
-};
+using tools::fd;
 
-inline synfp::endpoint name_of(int fd, bool peer) {
+inline synfp::endpoint name_of(int number, bool peer) {
   sockaddr_storage s{};
   socklen_t n = sizeof s;
-  const int r = peer ? ::getpeername(fd, reinterpret_cast<sockaddr*>(&s), &n)
-                     : ::getsockname(fd, reinterpret_cast<sockaddr*>(&s), &n);
+  const int r = peer ? ::getpeername(number, reinterpret_cast<sockaddr*>(&s), &n)
+                     : ::getsockname(number, reinterpret_cast<sockaddr*>(&s), &n);
   EXPECT_EQ(r, 0) << std::strerror(errno);
   return synfp::endpoint::from_sockaddr(s, n).value_or(synfp::endpoint());
 }
 
-inline descriptor listen_on(const synfp::endpoint& where, int backlog = 1024) {
+inline fd listen_on(const synfp::endpoint& where, int backlog = 1024) {
   sockaddr_storage s{};
   const socklen_t n = where.to_sockaddr(s);
-  descriptor d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  fd d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(::bind(d.get(), reinterpret_cast<sockaddr*>(&s), n), 0) << std::strerror(errno);
   EXPECT_EQ(::listen(d.get(), backlog), 0);
   return d;
 }
-inline descriptor listen_on_loopback(int backlog = 1024) {
+inline fd listen_on_loopback(int backlog = 1024) {
   return listen_on(synfp::endpoint::v4(127, 0, 0, 1, 0), backlog);
 }
 
 /// Blocks until the kernel has completed the handshake. Reads give up after 20 s, so that no test hangs.
-inline descriptor connect_to(const synfp::endpoint& where) {
+inline fd connect_to(const synfp::endpoint& where) {
   sockaddr_storage s{};
   const socklen_t n = where.to_sockaddr(s);
-  descriptor d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  fd d(::socket(s.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit{20, 0};
   ::setsockopt(d.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   EXPECT_EQ(::connect(d.get(), reinterpret_cast<sockaddr*>(&s), n), 0) << std::strerror(errno);
   return d;
 }
 
-inline void send_all(int fd, const std::string& text) {
+inline void send_all(int number, const std::string& text) {
   std::size_t sent = 0;
   while (sent != text.size()) {
-    const auto n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    const auto n = ::send(number, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     ASSERT_GT(n, 0) << std::strerror(errno);
     sent += static_cast<std::size_t>(n);
   }
 }
 
 /// Up to `size` bytes, fewer at the end of the stream; "ERRNO:" and its text after an error.
-inline std::string receive(int fd, std::size_t size) {
+inline std::string receive(int number, std::size_t size) {
   std::string out(size, '\0');
   std::size_t got = 0;
   while (got != size) {
-    const auto n = ::recv(fd, out.data() + got, size - got, 0);
+    const auto n = ::recv(number, out.data() + got, size - got, 0);
     if (n < 0 && errno == EINTR) continue;  // the end of an earlier test's ring
     if (n < 0) return std::string("ERRNO:") + std::strerror(errno);
     if (n == 0) break;
@@ -98,18 +80,18 @@ inline std::string receive(int fd, std::size_t size) {
 }
 
 /// All of a pipe.
-inline std::string receive_file(int fd) {
+inline std::string receive_file(int number) {
   std::string out;
   char part[512];
   ssize_t n = 0;
-  while ((n = ::read(fd, part, sizeof part)) > 0) out.append(part, static_cast<std::size_t>(n));
+  while ((n = ::read(number, part, sizeof part)) > 0) out.append(part, static_cast<std::size_t>(n));
   return out;
 }
 
 /// Makes close() send RST.
-inline void reset_on_close(int fd) {
+inline void reset_on_close(int number) {
   const linger l{1, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+  ::setsockopt(number, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 }
 
 inline void raise_descriptor_limit(rlim_t wanted) {
@@ -135,4 +117,4 @@ inline void run_to_end(synfp::io::ring& ring) {
   EXPECT_EQ(synfp::io::spawned(), 0u);
 }
 
-}  // namespace test
+}  // namespace synfp::test

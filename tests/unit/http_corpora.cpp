@@ -19,10 +19,10 @@ namespace {
 
 using nlohmann::json;
 using synfp::http::parse_status;
-using synfp_test::feed;
-using synfp_test::feed_bytes;
-using synfp_test::feed_whole;
-using synfp_test::outcome;
+using synfp::test::feed;
+using synfp::test::feed_bytes;
+using synfp::test::feed_whole;
+using synfp::test::outcome;
 
 /// The cases of a file, or nothing if it is not there.
 json cases(const std::string& file) {

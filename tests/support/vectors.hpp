@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace synfp_test {
+namespace synfp::test {
 
 struct vector {
   std::string scenario;
@@ -52,4 +52,4 @@ inline std::vector<p0f_answer> p0f_answers() {
   return all;
 }
 
-}  // namespace synfp_test
+}  // namespace synfp::test

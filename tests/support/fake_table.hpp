@@ -13,7 +13,7 @@
 
 #include "packet_builder.hpp"
 
-namespace synfp_test {
+namespace synfp::test {
 
 /// An anonymous file, mapped for writing.
 class shared_file {
@@ -108,4 +108,4 @@ class fake_table {
   shared_file table_, about_, counts_;
 };
 
-}  // namespace synfp_test
+}  // namespace synfp::test

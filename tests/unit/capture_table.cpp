@@ -7,7 +7,7 @@
 #include <synfp/capture/table.hpp>
 #include <thread>
 
-#include "../fake_table.hpp"
+#include "../support/fake_table.hpp"
 
 namespace {
 
@@ -17,10 +17,10 @@ using synfp::miss;
 using synfp::proof;
 using synfp::capture::now_ns;
 using synfp::capture::table;
-using synfp_test::bytes;
-using synfp_test::fake_table;
-using synfp_test::packet_builder;
-using synfp_test::v6_packet;
+using synfp::test::bytes;
+using synfp::test::fake_table;
+using synfp::test::packet_builder;
+using synfp::test::v6_packet;
 using testing::HasSubstr;
 
 constexpr std::uint64_t second = 1'000'000'000;
@@ -42,7 +42,7 @@ std::string refusal(const synfp::capture::table_fds& fds) {
   return r.error().message;
 }
 
-TEST(table, a_record_is_found_with_everything_it_says) {
+TEST(capture_table, a_record_is_found_with_everything_it_says) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder p;
@@ -65,7 +65,7 @@ TEST(table, a_record_is_found_with_everything_it_says) {
   EXPECT_FALSE(found->truncated());
 }
 
-TEST(table, a_record_is_found_in_every_slot_and_bucket) {
+TEST(capture_table, a_record_is_found_in_every_slot_and_bucket) {
   fake_table fake(8);
   const std::uint64_t now = now_ns();
   int used[8] = {};
@@ -88,7 +88,7 @@ TEST(table, a_record_is_found_in_every_slot_and_bucket) {
   }
 }
 
-TEST(table, each_part_of_the_key_matters) {
+TEST(capture_table, each_part_of_the_key_matters) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p;
@@ -112,7 +112,7 @@ TEST(table, each_part_of_the_key_matters) {
   EXPECT_FALSE(find(t, other, now));
 }
 
-TEST(table, a_record_is_taken_by_one_connection_only) {
+TEST(capture_table, a_record_is_taken_by_one_connection_only) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder p;
@@ -129,7 +129,7 @@ TEST(table, a_record_is_taken_by_one_connection_only) {
   EXPECT_EQ(t.claim(c, now).miss, miss::claimed);
 }
 
-TEST(table, with_key_scope_peer_the_local_address_does_not_matter) {
+TEST(capture_table, with_key_scope_peer_the_local_address_does_not_matter) {
   fake_table fake;
   fake.meta().scope = synfp::SYNFP_SCOPE_PEER;
   const std::uint64_t now = now_ns();
@@ -143,7 +143,7 @@ TEST(table, with_key_scope_peer_the_local_address_does_not_matter) {
   EXPECT_FALSE(find(t, wildcard, now));
 }
 
-TEST(table, a_foreign_or_other_table_is_refused_with_the_reason) {
+TEST(capture_table, a_foreign_or_other_table_is_refused_with_the_reason) {
   {
     fake_table fake;
     fake.meta().magic ^= 1;
@@ -171,7 +171,7 @@ TEST(table, a_foreign_or_other_table_is_refused_with_the_reason) {
   }
 }
 
-TEST(table, fds_that_are_no_table_are_refused) {
+TEST(capture_table, fds_that_are_no_table_are_refused) {
   const fake_table fake;
   EXPECT_THAT(refusal({}), HasSubstr("cannot map the metadata"));
   auto fds = fake.fds();
@@ -186,7 +186,7 @@ TEST(table, fds_that_are_no_table_are_refused) {
 }
 
 // A file can be mapped past its end; touching that is SIGBUS.
-TEST(table, maps_smaller_than_described_are_refused) {
+TEST(capture_table, maps_smaller_than_described_are_refused) {
   {
     fake_table fake(4);
     fake.meta().buckets = 4096;
@@ -199,14 +199,14 @@ TEST(table, maps_smaller_than_described_are_refused) {
   }
   {
     const fake_table fake;
-    const synfp_test::shared_file empty(1);
+    const synfp::test::shared_file empty(1);
     auto fds = fake.fds();
     fds.meta = empty.fd();
     EXPECT_THAT(refusal(fds), HasSubstr("smaller"));
   }
 }
 
-TEST(table, another_key_with_the_same_tag_is_not_returned) {
+TEST(capture_table, another_key_with_the_same_tag_is_not_returned) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder wanted, other;
@@ -221,7 +221,7 @@ TEST(table, another_key_with_the_same_tag_is_not_returned) {
   EXPECT_EQ(found->source(), wanted.source);
 }
 
-TEST(table, a_slot_without_its_tag_is_not_found) {
+TEST(capture_table, a_slot_without_its_tag_is_not_found) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p;
@@ -230,7 +230,7 @@ TEST(table, a_slot_without_its_tag_is_not_found) {
   EXPECT_FALSE(find(attached(fake), p, now));
 }
 
-TEST(table, a_bucket_that_stays_odd_is_busy) {
+TEST(capture_table, a_bucket_that_stays_odd_is_busy) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p;
@@ -242,7 +242,7 @@ TEST(table, a_bucket_that_stays_odd_is_busy) {
   EXPECT_TRUE(find(t, p, now));
 }
 
-TEST(table, a_write_lost_after_the_record_makes_it_busy) {
+TEST(capture_table, a_write_lost_after_the_record_makes_it_busy) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p;
@@ -256,7 +256,7 @@ TEST(table, a_write_lost_after_the_record_makes_it_busy) {
   EXPECT_EQ(find(t, p, now).miss, miss::busy) << "verified does not outweigh a loss after it";
 }
 
-TEST(table, age_decides) {
+TEST(capture_table, age_decides) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p;
@@ -278,7 +278,7 @@ TEST(table, age_decides) {
   EXPECT_EQ(find(t, p, now).age_ns, 0U);
 }
 
-TEST(table, a_conflict_misses_until_it_is_verified) {
+TEST(capture_table, a_conflict_misses_until_it_is_verified) {
   fake_table fake;
   fake.meta().hook = synfp::SYNFP_HOOK_REUSEPORT;
   const std::uint64_t now = now_ns();
@@ -301,7 +301,7 @@ TEST(table, a_conflict_misses_until_it_is_verified) {
   EXPECT_EQ(find(t, p, now).miss, miss::stale) << "age comes first";
 }
 
-TEST(table, overwritten_is_told_from_not_captured) {
+TEST(capture_table, overwritten_is_told_from_not_captured) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder p;
@@ -320,7 +320,7 @@ TEST(table, overwritten_is_told_from_not_captured) {
   EXPECT_EQ(find(t, absent, now).miss, miss::not_captured) << "an empty slot";
 }
 
-TEST(table, ipv6) {
+TEST(capture_table, ipv6) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p = v6_packet();
@@ -339,7 +339,7 @@ TEST(table, ipv6) {
   }
 }
 
-TEST(table, a_link_local_peer_matches_with_its_zone_only) {
+TEST(capture_table, a_link_local_peer_matches_with_its_zone_only) {
   packet_builder p = v6_packet();
   p.source = *endpoint::parse("[fe80::1%4]:49153");
   const std::uint64_t now = now_ns();
@@ -361,7 +361,7 @@ TEST(table, a_link_local_peer_matches_with_its_zone_only) {
   EXPECT_TRUE(find(attached(listener), p, now));
 }
 
-TEST(table, the_zone_of_a_global_peer_is_ignored) {
+TEST(capture_table, the_zone_of_a_global_peer_is_ignored) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   const packet_builder p = v6_packet();
@@ -369,11 +369,11 @@ TEST(table, the_zone_of_a_global_peer_is_ignored) {
   EXPECT_TRUE(find(attached(fake), p, now));
 }
 
-TEST(table, truncated_headers_are_reported) {
+TEST(capture_table, truncated_headers_are_reported) {
   fake_table fake;
   const std::uint64_t now = now_ns();
   packet_builder p = v6_packet();
-  p.extensions = {synfp_test::hop_by_hop(), synfp_test::destination_options(3)};
+  p.extensions = {synfp::test::hop_by_hop(), synfp::test::destination_options(3)};
   fake.put(p, now);
   auto found = find(attached(fake), p, now);
   ASSERT_TRUE(found) << to_string(found.miss);
@@ -393,7 +393,7 @@ TEST(table, truncated_headers_are_reported) {
   EXPECT_TRUE(found->ip_options().empty());
 }
 
-TEST(table, a_damaged_slot_is_a_miss_and_never_read_past) {
+TEST(capture_table, a_damaged_slot_is_a_miss_and_never_read_past) {
   const std::uint64_t now = now_ns();
   const packet_builder p;
   fake_table fake;
@@ -418,7 +418,7 @@ void run_the_probe(const fake_table& fake) {
   __atomic_fetch_add(&fake.counts(1).value[synfp::SYNFP_COUNT_RUNS], 1, __ATOMIC_RELAXED);
 }
 
-TEST(table, eight_misses_while_the_probe_stands_still_mean_displaced) {
+TEST(capture_table, eight_misses_while_the_probe_stands_still_mean_displaced) {
   fake_table fake;
   const packet_builder p;
   const table t = attached(fake);
@@ -437,7 +437,7 @@ TEST(table, eight_misses_while_the_probe_stands_still_mean_displaced) {
   EXPECT_FALSE(t.displaced());
 }
 
-TEST(table, misses_while_the_probe_runs_never_mean_displaced) {
+TEST(capture_table, misses_while_the_probe_runs_never_mean_displaced) {
   fake_table fake;
   const packet_builder p;
   const table t = attached(fake);
@@ -449,7 +449,7 @@ TEST(table, misses_while_the_probe_runs_never_mean_displaced) {
 }
 
 // After the probe is back, every lookup may hit: no miss is needed to notice.
-TEST(table, displaced_ends_when_the_probe_runs_again_also_without_a_miss) {
+TEST(capture_table, displaced_ends_when_the_probe_runs_again_also_without_a_miss) {
   fake_table fake;
   const packet_builder absent;
   packet_builder present;
@@ -463,7 +463,7 @@ TEST(table, displaced_ends_when_the_probe_runs_again_also_without_a_miss) {
   EXPECT_FALSE(t.displaced());
 }
 
-TEST(table, hits_do_not_count_towards_displaced) {
+TEST(capture_table, hits_do_not_count_towards_displaced) {
   fake_table fake;
   const packet_builder p;
   const std::uint64_t now = now_ns();
@@ -473,7 +473,7 @@ TEST(table, hits_do_not_count_towards_displaced) {
   EXPECT_FALSE(t.displaced());
 }
 
-TEST(table, counters_are_summed_over_cpus) {
+TEST(capture_table, counters_are_summed_over_cpus) {
   fake_table fake;
   fake.counts(0).value[synfp::SYNFP_COUNT_STORED] = 3;
   fake.counts(1).value[synfp::SYNFP_COUNT_STORED] = 4;
@@ -484,7 +484,7 @@ TEST(table, counters_are_summed_over_cpus) {
   EXPECT_EQ(sum[synfp::SYNFP_COUNT_RUNS], 0U);
 }
 
-TEST(table, outlives_the_fds) {
+TEST(capture_table, outlives_the_fds) {
   const packet_builder p;
   const std::uint64_t now = now_ns();
   auto fake = std::make_unique<fake_table>();
@@ -497,7 +497,7 @@ TEST(table, outlives_the_fds) {
 }
 
 // The reader's side of the seqlock alone, with a writer that obeys the protocol of bpf/table.bpf.h.
-TEST(table, a_reader_beside_a_writer_sees_whole_records) {
+TEST(capture_table, a_reader_beside_a_writer_sees_whole_records) {
   fake_table fake;
   const packet_builder p;
   const std::uint64_t now = now_ns();
