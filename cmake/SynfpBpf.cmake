@@ -57,3 +57,28 @@ target_link_libraries(synfp_probe INTERFACE synfp::synfp PkgConfig::libbpf)
 target_include_directories(synfp_probe INTERFACE $<BUILD_INTERFACE:${SYNFP_GENERATED_DIR}>
                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe>)
 add_dependencies(synfp_probe synfp_bpf_object)
+
+# Compiles a BPF program of the tools or tests (SOURCE, in the current directory) for this machine, and makes
+# generated/HEADER of its bytes, in NAMESPACE. TARGET builds it; further arguments: what else SOURCE includes.
+function(synfp_embed_bpf target source namespace header)
+  get_filename_component(name ${source} NAME_WE)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/generated/${header})
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${SYNFP_BPF_CLANG} --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror ${bpf_system_include}
+            -I${CMAKE_CURRENT_SOURCE_DIR} -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -fdebug-compilation-dir=.
+            -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
+    COMMAND ${SYNFP_BPF_STRIP} -g ${object}
+    DEPENDS ${source} ${ARGN}
+    COMMENT "Compiling ${source}"
+    VERBATIM)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/generated)
+  add_custom_command(
+    OUTPUT ${generated}
+    COMMAND embed_bpf --bytes ${namespace} ${object} > ${generated}
+    DEPENDS embed_bpf ${object}
+    COMMENT "Embedding ${source}"
+    VERBATIM)
+  add_custom_target(${target} DEPENDS ${generated})
+endfunction()
