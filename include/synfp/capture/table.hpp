@@ -395,6 +395,9 @@ class table {
     // Copies with other headers: of a listener the last one counts, unless the stack has answered several of
     // them, with cookies. An interface does not know which one the stack took.
     if ((verified || slot.hook != SYNFP_HOOK_REUSEPORT) && altered(slot, found->tcp())) return miss::conflict;
+    // Somebody on another link may have the same address, and a connection beside this one. The stack tells
+    // them apart by the interface, which a listener's program does not know.
+    if (slot.hook == SYNFP_HOOK_REUSEPORT && found->source().is_link_local()) return miss::ambiguous;
     found.source = slot.hook == SYNFP_HOOK_XDP ? capture_source::xdp : capture_source::reuseport;
     found.proof = verified ? proof::verified : proof::tuple;
     found.age_ns = kernel_now - slot.time;
