@@ -521,6 +521,62 @@ TEST_P(extension_headers, a_payload_length_of_0_is_distrusted) {
   s.expect_miss(miss::truncated);
 }
 
+// A link-local address is somebody else's on every link, and the listener's program does not know on which
+// one a SYN came. Two clients with the same address and port on two links: both connections live side by
+// side.
+class two_links : public testing::TestWithParam<int> {};
+
+TEST_P(two_links, with_the_same_addresses_do_not_share_syns_reuseport) {
+  for (const bool neighbour_first : {true, false}) {
+    const two_hosts hosts;
+    const network_namespace other;
+    hosts.server.connect(other, "s1", "c0");
+    two_hosts::set_up(other, "c0", "2");
+    hosts.server.inside([] {
+      command("ip link set s1 addrgenmode none address 02:00:00:00:00:03 up");
+      command("ip addr add fe80::1/64 dev s1 nodad");
+    });
+    hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(GetParam()));
+    using probe_type = synfp::capture::probe<probe_config{.buckets = 16}>;
+    const auto probe = hosts.server.inside([] { return std::make_unique<probe_type>(); });
+    const packet_socket wires[] = {hosts.server.inside([] { return packet_socket("s0"); }),
+                                   hosts.server.inside([] { return packet_socket("s1"); })};
+    const fd listener = hosts.server.inside([] { return bound(*endpoint::parse("[::]:0")); });
+    synfp::capture::saved_syn kept;
+    ASSERT_TRUE(probe->prepare(listener.get(), true) && kept.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    const std::uint16_t port = local_of(listener.get()).port();
+    const auto connect_from = [&](const network_namespace& where) {
+      return where.inside([&] {
+        const unsigned link = ::if_nametoindex("c0");
+        return connected(endpoint::v6(endpoint::parse("[fe80::1]:0")->address(), port, link),
+                         endpoint::v6(endpoint::parse("[fe80::2]:0")->address(), 40'000, link));
+      });
+    };
+    const fd first = connect_from(neighbour_first ? other : hosts.client);
+    const fd second = connect_from(neighbour_first ? hosts.client : other);
+    for (int i = 0; i < 2; ++i) {
+      const fd c = accepted(listener);
+      ASSERT_TRUE(c);
+      const endpoint peer = peer_of(c.get());
+      const synfp::capture::connection connection{c.get(), peer, local_of(c.get())};
+      EXPECT_EQ(to_string(probe->find(connection, now_ns()).miss), to_string(miss::ambiguous));
+      // The kernel's own copy is this connection's.
+      synfp::capture::first_of both(*probe, kept);
+      const auto found = both.claim(connection, now_ns());
+      if (GetParam() == 2) {
+        EXPECT_EQ(to_string(found.miss), to_string(miss::ambiguous));
+        continue;
+      }
+      const packet_socket& wire = wires[wires[0].index() == peer.scope() ? 0 : 1];
+      ASSERT_EQ(wire.index(), peer.scope());
+      ASSERT_TRUE(found) << to_string(found.miss);
+      EXPECT_TRUE(std::ranges::equal(found->bytes(), wire.next(40'000, port, syn))) << "connection " << i;
+      EXPECT_EQ(to_string(found.proof), to_string(proof::exact));
+    }
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<std::tuple<int, bool>>& one) {
   return std::string(std::get<1>(one.param) ? "v6" : "v4") + "_cookies" +
          std::to_string(std::get<0>(one.param));
@@ -530,6 +586,9 @@ INSTANTIATE_TEST_SUITE_P(all, extension_headers,
                          testing::Combine(testing::Values(0, 2), testing::Values(true)), name_of);
 INSTANTIATE_TEST_SUITE_P(all, unseen_syn, testing::Combine(testing::Values(0, 2), testing::Values(false)),
                          name_of);
+INSTANTIATE_TEST_SUITE_P(all, two_links, testing::Values(0, 2), [](const testing::TestParamInfo<int>& one) {
+  return "cookies" + std::to_string(one.param);
+});
 INSTANTIATE_TEST_SUITE_P(all, forged_ack, testing::Combine(testing::Values(2), testing::Bool()), name_of);
 
 }  // namespace
