@@ -3,7 +3,8 @@
 """Makes docs/benchmarks/ from what the benchmarks wrote: page.py RESULTS PAGE_DIRECTORY
 
 RESULTS holds NAME.json of every benchmark that was run: {"rows": [...], "figures": {...}}. Nothing on the page is
-written by hand except what a benchmark is; what a figure was expected to be stands in EXPECTED."""
+written by hand except what a benchmark is. What a figure was expected to be stands in EXPECTED, and which decision
+explains one that is not met, in EXPLAINED. `page.py --some ...` makes a page of what there is, for a look."""
 import datetime
 import json
 import os
@@ -45,17 +46,49 @@ EXPECTED = {
 }
 
 
+# Figure: the decision that explains it, and that the table of figures names if it is missed.
+EXPLAINED = {
+    "lookup_random_lru_over_table": "0002-lookup-cost.md",
+    "flood_lookup_p50_lru_over_table": "0003-under-a-flood.md",
+    "flood_lookup_p99_lru_over_table": "0003-under-a-flood.md",
+    "syn_store_table_over_lru": "0001-writer-cost.md",
+    "nonsyn_extra_ns": "0001-writer-cost.md",
+}
+
+# The unit of a figure is that of the first expression that its name contains.
+UNITS = [
+    (r"_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
+    (r"_per_second$", "1/s"),
+    (r"_ppm_|_ppm$", "per million"),
+    (r"_ns(_|$)", "ns"),
+    (r"_us(_|$)", "\u00b5s"),
+    (r"_mb(_|$)", "MB"),
+    (r"_bytes(_|$)", "bytes"),
+    (r"connections$|attributions$|_failed_", "connections"),
+]
+
+
+def unit(figure):
+    for expression, name in UNITS:
+        if re.search(expression, figure):
+            return name
+    sys.exit(f"page.py: no unit for {figure}; add one to UNITS")
+
+
 def benchmark(name, text, *plots):
     BENCHMARKS[name] = (text, plots)
 
 
-def lines(name, x, y, where=lambda row: True):
-    """A line for each value of column `name`, through the points (x, y) of its rows."""
+def lines(name, x, y, where=lambda row: True, found=lambda row: True):
+    """A line for each value of column `name`, through the points (x, y) of the rows `where`, and where it `found`
+    something: without points it found nothing."""
     def select(rows):
         series = {}
         for row in rows:
             if where(row) and row.get(x) is not None and row.get(y) is not None and name in row:
-                series.setdefault(row[name], []).append((row[x], row[y]))
+                points = series.setdefault(row[name], [])
+                if found(row):
+                    points.append((row[x], row[y]))
         return series
     return select
 
@@ -103,14 +136,80 @@ def verdict(name, value):
     if name not in EXPECTED:
         return "", ""
     relation, bound = EXPECTED[name]
-    met = value >= bound if relation == ">=" else value <= bound
-    return f"{'at least' if relation == '>=' else 'at most'} {bound:g}", "met" if met else "**missed**"
+    expected = f"{'at least' if relation == '>=' else 'at most'} {bound:g}"
+    if value >= bound if relation == ">=" else value <= bound:
+        return expected, "met"
+    if name not in EXPLAINED:
+        return expected, "**missed**; no decision explains it yet"
+    decision = EXPLAINED[name]
+    return expected, f"**missed**: [decision {int(decision.split('-')[0])}](../decisions/{decision}) says why"
+
+
+def percent(share):
+    return f"{share * 100:.3g} %"
+
+
+def result(found):
+    """The paragraph on top: what the figures say, as far as they are there."""
+    figures = {name: value for data, _ in found.values() for name, value in data["figures"].items()}
+    rows = found["survival"][0]["rows"] if "survival" in found else []
+
+    def has(*names):
+        return all(name in figures for name in names)
+
+    def kept(source, x):
+        return next((row["own SYN"] for row in rows if row.get("survival") == source and row["x asked"] == x), None)
+
+    out = []
+    if has("flooded_connections", "wrong_attributions"):
+        out.append(f"Of {cell(round(figures['flooded_connections']))} records that were looked up for connections through "
+                   f"a flooded listener, {cell(round(figures['wrong_attributions']))} were another connection's.")
+    if has("survival_table_x0.25", "survival_savedsyn_cookies"):
+        out.append(f"With SYNs for a quarter of the table's capacity between a client's SYN and its lookup (x = 0.25), "
+                   f"{percent(figures['survival_table_x0.25'])} of the connections get their own SYN. From the kernel's "
+                   f"TCP_SAVED_SYN it is {percent(figures['survival_savedsyn_cookies'])} under SYN cookies, at any x.")
+    if kept("LRU_HASH", 0.75) is not None and kept("table, hold", 0.75) is not None:
+        out.append(f"Just below its capacity an LRU_HASH keeps more than the table, at x = 0.75 "
+                   f"{percent(kept('LRU_HASH', 0.75))} against {percent(kept('table, hold', 0.75))}; at x = 1 it is "
+                   f"{percent(kept('LRU_HASH', 1))} against {percent(kept('table, hold', 1))}, and above, nothing.")
+    if has("flood_lookup_table_p50_ns", "flood_lookup_p50_lru_over_table"):
+        out.append(f"A lookup right after accept() takes {cell(figures['flood_lookup_table_p50_ns'])} ns (median), "
+                   f"{figures['flood_lookup_p50_lru_over_table']:.1f} times less than in an LRU_HASH by bpf().")
+    if has("syn_store_table_over_lru"):
+        out.append(f"To store a SYN costs {percent(figures['syn_store_table_over_lru'])} of what an LRU_HASH takes.")
+    if has("capture_over_stack_per_syn"):
+        out.append(f"Capture adds {percent(figures['capture_over_stack_per_syn'])} to what the stack does for each SYN of a "
+                   "flood.")
+    missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
+    expected = sum(name in EXPECTED for name in figures)
+    if expected:
+        out.append(f"Of {expected} expectations {expected - len(missed)} are met"
+                   + (f"; missed are {', '.join(missed)}." if missed else "."))
+    return " ".join(out)
+
+
+def setting(rows, name):
+    """What a benchmark was run with, from its table of settings."""
+    return next((row["ms"] for row in rows if row.get("setting") == name), None)
+
+
+def survival_title(rows):
+    told = [f"{name} {cell(setting(rows, name))} ms" for name in ("delay", "hold") if setting(rows, name) is not None]
+    return "Connections that get their own SYN" + (f" ({', '.join(told)})" if told else "")
+
+
+def found_something(row):
+    return row["found"] > 0
 
 
 def survival(rows):
     series = lines("survival", "x", "own SYN")(rows)
+    for name, line in series.items():
+        if all(share == 0 for _, share in line):
+            line.clear()
     for kind in ("table, hold", "table, no hold"):
-        series[kind.replace("table", "model")] = [(row["x"], row["model"]) for row in rows if row["survival"] == kind]
+        series[kind.replace("table", "model")] = [(row["x"], row["model"]) for row in rows
+                                                   if row.get("survival") == kind]
     return series
 
 
@@ -118,17 +217,19 @@ benchmark("lookup-flood", """
     A real listener is flooded with SYNs from spoofed sources in a network namespace while real clients connect; of each
     connection the SYN is looked up right after accept() and compared, byte by byte, with what a witness on the clients'
     wire saw. All ways of looking up sit behind the same hook (sk_reuseport), parser and key. At 50 k SYN/s and more all
-    connections come by SYN cookie. `tools/bench lookup-flood`.""",
+    connections come by SYN cookie. The plots leave out what found no record at all: it was fast at finding nothing.
+    `tools/bench lookup-flood`.""",
           ("lookup-flood-p50.svg", "Lookup after accept(), median", "SYN/s of the flood", "ns",
-           lines("lookup", "SYN/s", "p50 ns"), {"log_y": True}),
+           lines("lookup", "SYN/s", "p50 ns", found=found_something), {"log_y": True}),
           ("lookup-flood-p99.svg", "Lookup after accept(), 99th percentile", "SYN/s of the flood", "ns",
-           lines("lookup", "SYN/s", "p99 ns"), {"log_y": True}))
+           lines("lookup", "SYN/s", "p99 ns", found=found_something), {"log_y": True}))
 benchmark("survival", """
     The share of real connections that get their own SYN, as the flood presses harder: x is the number of SYNs that reach
-    the listener between a client's SYN and its lookup, over the capacity of the table (the same for all). The dashed
-    lines are the model that sizing.hpp computes with: Erlang's loss formula with hold, Poisson without.
+    the listener between a client's SYN and its lookup, over the capacity of the table (the same for all). The delay is
+    the time from a client's SYN to its lookup. The hold of "table, hold" is a little longer, so that no record goes
+    before it is asked for. The dashed lines are the model that sizing.hpp computes with: Erlang's loss formula with hold, Poisson without.
     `tools/bench survival`.""",
-          ("survival.svg", "Connections that get their own SYN", "x = flood rate * delay / capacity", "share", survival,
+          ("survival.svg", survival_title, "x = flood rate * delay / capacity", "share", survival,
            {"y_at_least": 1}))
 benchmark("echo-flood", """
     What capture adds to the stack's work per SYN of a flood in cookie mode (`program ns` by the kernel's statistics of the
@@ -159,7 +260,8 @@ benchmark("hostile", """
 
 
 def main():
-    results, directory = sys.argv[1:3]
+    some = sys.argv[1:2] == ["--some"]
+    results, directory = sys.argv[1 + some:3 + some]
     os.makedirs(directory, exist_ok=True)
     found = {}
     for name in BENCHMARKS:
@@ -171,32 +273,35 @@ def main():
     if unknown:
         sys.exit(f"page.py: no benchmark() for {', '.join(sorted(unknown))}")
     missing = [name for name in BENCHMARKS if name not in found]
-    if missing:
+    if missing and not (some and found):
         sys.exit(f"page.py: no results of {', '.join(missing)}; run tools/bench without names")
 
     oldest = min(time for _, time in found.values())
-    out = ["# Benchmarks", "",
+    out = ["# Benchmarks", "", result(found), "",
            "Made by `tools/bench`, all of it. Times depend on the machine and on what else runs there: the peers of "
            "each benchmark took turns within one run, so compare rows of one table, and take ratios, not "
            "nanoseconds.", "", "| | |", "|---|---|"]
     out += [f"| {what} | {value} |" for what, value in machine()]
     out.append(f"| begun | {datetime.datetime.fromtimestamp(oldest, datetime.timezone.utc):%Y-%m-%d} |")
 
-    out += ["", "## Figures", "", "| figure | measured | expected | |", "|---|---:|---|---|"]
+    out += ["", "## Figures", "", "| figure | measured | unit | expected | |", "|---|---:|---|---|---|"]
     for name, (data, _) in found.items():
         for figure, value in data["figures"].items():
             expected, met = verdict(figure, value)
-            out.append(f"| [`{figure}`](#{name}) | {cell(value)} | {expected} | {met} |")
+            out.append(f"| [`{figure}`](#{name}) | {cell(value)} | {unit(figure)} | {expected} | {met} |")
 
     for name, (data, _) in found.items():
         text, plots = BENCHMARKS[name]
         out += ["", f"## {name}", "", " ".join(text.split())]
         for file, title, x_label, y_label, select, options in plots:
+            title = title if isinstance(title, str) else title(data["rows"])
             series = select(data["rows"])
+            nothing = [one for one, points in series.items() if not points]
+            series = {one: points for one, points in series.items() if points}
             if not series:
                 sys.exit(f"page.py: {name} has no rows for {file}")
             with open(os.path.join(directory, file), "w") as f:
-                f.write(chart(title, x_label, y_label, series, **options))
+                f.write(chart(title, x_label, y_label, series, nothing=nothing, **options))
             out += ["", f"![{title}]({file})"]
         out += tables(data["rows"])
     with open(os.path.join(directory, "README.md"), "w") as f:

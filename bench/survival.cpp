@@ -189,6 +189,8 @@ int main(int argc, char** argv) {
       if (name == "saved SYN" && x == 0.1) report.figure("survival_savedsyn_cookies", share);
     }
   }
+  report.row({{"setting", "delay"}, {"ms", steps}});
+  report.row({{"setting", "hold"}, {"ms", hold_time.count}});
   report.figure("survival_connections", static_cast<double>(compared));
   report.figure("survival_wrong_attributions", static_cast<double>(wrong));
   report.figure("survival_verified_share",

@@ -1,7 +1,7 @@
 #!/bin/bash
-# readme.sh README SYNFP: the tables in the README's section on sizing are what the program prints.
+# readme.sh PAGE SYNFP: the tables in the page's section on tables (docs/guide/sizing.md) are what the program prints.
 set -euo pipefail
-readme=$1 synfp=$2
+page=$1 synfp=$2
 
-diff <("$synfp" sizing | grep '^|') <(sed -n '/^## Sizing/,/^## T/p' "$readme" | grep '^|') ||
-  { echo "README.md, section Sizing: put in what 'tools/synfp sizing' prints"; exit 1; }
+diff <("$synfp" sizing | grep '^|') <(sed -n '/^## Tables/,/^## W/p' "$page" | grep '^|') ||
+  { echo "$page, section Tables: put in what 'tools/synfp sizing' prints"; exit 1; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A user's program that asks who opened a connection that its own loop accepted, and looks into records: synfp::core.
+// A user's program that asks who opened a connection that its own loop accepted, and looks into records:
+// synfp::core.
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/saved_syn.hpp>
 #include <synfp/capture/table.hpp>

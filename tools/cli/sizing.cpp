@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// synfp sizing: how large a table a load needs; without one, the tables of the README.
+// synfp sizing: how large a table a load needs; without one, the tables of docs/guide/sizing.md.
 #include <fmt/format.h>
 
 #include <cstdio>

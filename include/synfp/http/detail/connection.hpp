@@ -153,6 +153,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
         continued = true;
         s.out().append(continue_line);
       }
+      if (!in.empty()) in.keep();  // the ring's buffer is not held through a wait
       if (!s.out().empty()) {
         const auto flushed = co_await s.flush(options.write_timeout);
         if (!flushed) co_return false;
@@ -178,7 +179,6 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       }
       bool expired = left <= left.zero();
       if (!expired) {
-        if (!in.empty()) in.keep();
         auto chunk = co_await s.read(left);
         watch.idle = false;
         if (in.dropped()) continue;
