@@ -65,3 +65,20 @@ target_link_libraries(synfp_probe INTERFACE synfp::core PkgConfig::libbpf)
 target_include_directories(synfp_probe INTERFACE $<BUILD_INTERFACE:${SYNFP_GENERATED_DIR}>
                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe>)
 add_dependencies(synfp_probe synfp_bpf_object)
+
+# Compiles a BPF program of the tools or tests (SOURCE, in the current directory) and makes generated/HEADER of its
+# bytes, in NAMESPACE. TARGET builds it.
+function(synfp_embed_bpf target source namespace header)
+  cmake_path(GET source STEM name)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/generated/${header})
+  synfp_compile_bpf(${object} ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/generated)
+  add_custom_command(
+    OUTPUT ${generated}
+    COMMAND embed_bpf --bytes ${namespace} ${object} > ${generated}
+    DEPENDS embed_bpf ${object}
+    COMMENT "Embedding ${source}"
+    VERBATIM)
+  add_custom_target(${target} DEPENDS ${generated})
+endfunction()
