@@ -127,6 +127,13 @@ class scene {
     if (wire_->next(9, p.source.port(), static_cast<std::uint8_t>(rst | ack)).empty())
       throw std::runtime_error("no RST");
   }
+  /// Nothing is captured until attach(), as before a probe was started.
+  void detach() {
+    const int unused = 0;
+    must(::setsockopt(listener_.get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0,
+         "SO_DETACH_REUSEPORT_BPF");
+  }
+  void attach() { ASSERT_TRUE(probe_->prepare(listener_.get(), true)); }
   /// The listener keeps SYNs as well.
   void keep_syns() { ASSERT_TRUE(kept_.prepare(listener_.get(), false)); }
   /// The answer to a server that asks the kernel whenever the probe has only `tuple`.
@@ -290,6 +297,24 @@ TEST_P(forged_syn, many_do_not_displace_the_clients_own_reuseport) {
   s.expect_genuine(cookies() ? proof::verified : proof::tuple);
 }
 
+// The client's SYN finds all places of its key taken by younger ones than `hold`. It is not stored, so that
+// none of those may be believed.
+TEST_P(forged_syn, that_left_it_no_room_are_not_believed_reuseport) {
+  auto s = make<hook::reuseport>();
+  for (std::uint32_t i = 0; i < synfp::SYNFP_CANDIDATES; ++i) {
+    (void)s.send_syn(forged + 10 * i);
+    s.send(forged + 10 * i + 1, rst);
+    s.settle();
+  }
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  if (s.count(synfp::SYNFP_COUNT_HELD) == 0) {  // a machine so slow that one of them was not young any more
+    s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  } else {
+    s.expect_miss(miss::conflict);
+  }
+}
+
 TEST_P(forged_syn, before_the_handshake_xdp) {
   auto s = make<hook::xdp>();
   (void)s.send_syn(forged);
@@ -447,6 +472,20 @@ TEST_P(forged_ack, of_a_client_whose_syn_was_not_stored) {
   }
 }
 
+TEST_P(forged_ack, of_a_client_whose_syn_came_before_the_probe) {
+  auto s = make<hook::reuseport>();
+  s.detach();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.attach();
+  s.send(forged, syn);
+  s.send_ack(forged, 4711);
+  s.settle();
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_VERIFIED), 1U);
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+}
+
 TEST_P(forged_ack, between_the_clients_syn_and_ack_does_not_win) {
   auto s = make<hook::reuseport>();
   const std::uint32_t answer = s.send_syn(genuine);
@@ -521,6 +560,62 @@ TEST_P(extension_headers, a_payload_length_of_0_is_distrusted) {
   s.expect_miss(miss::truncated);
 }
 
+// A link-local address is somebody else's on every link, and the listener's program does not know on which
+// one a SYN came. Two clients with the same address and port on two links: both connections live side by
+// side.
+class two_links : public testing::TestWithParam<int> {};
+
+TEST_P(two_links, with_the_same_addresses_do_not_share_syns_reuseport) {
+  for (const bool neighbour_first : {true, false}) {
+    const two_hosts hosts;
+    const network_namespace other;
+    hosts.server.connect(other, "s1", "c0");
+    two_hosts::set_up(other, "c0", "2");
+    hosts.server.inside([] {
+      synfp::tools::ip(
+          "link set s1 addrgenmode none address 02:00:00:00:00:03 up\naddr add fe80::1/64 dev s1 nodad\n");
+    });
+    hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(GetParam()));
+    using probe_type = synfp::capture::probe<probe_config{.buckets = 16}>;
+    const auto probe = hosts.server.inside([] { return std::make_unique<probe_type>(); });
+    const packet_socket wires[] = {hosts.server.inside([] { return packet_socket("s0"); }),
+                                   hosts.server.inside([] { return packet_socket("s1"); })};
+    const fd listener = hosts.server.inside([] { return bound(*endpoint::parse("[::]:0")); });
+    synfp::capture::saved_syn kept;
+    ASSERT_TRUE(probe->prepare(listener.get(), true) && kept.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    const std::uint16_t port = local_of(listener.get()).port();
+    const auto connect_from = [&](const network_namespace& where) {
+      return where.inside([&] {
+        const unsigned link = ::if_nametoindex("c0");
+        return connected(endpoint::v6(endpoint::parse("[fe80::1]:0")->address(), port, link),
+                         endpoint::v6(endpoint::parse("[fe80::2]:0")->address(), 40'000, link));
+      });
+    };
+    const fd first = connect_from(neighbour_first ? other : hosts.client);
+    const fd second = connect_from(neighbour_first ? hosts.client : other);
+    for (int i = 0; i < 2; ++i) {
+      const fd c = accepted(listener);
+      ASSERT_TRUE(c);
+      const endpoint peer = peer_of(c.get());
+      const synfp::capture::connection connection{c.get(), peer, local_of(c.get())};
+      EXPECT_EQ(to_string(probe->find(connection, now_ns()).miss), to_string(miss::ambiguous));
+      // The kernel's own copy is this connection's.
+      synfp::capture::first_of both(*probe, kept);
+      const auto found = both.claim(connection, now_ns());
+      if (GetParam() == 2) {
+        EXPECT_EQ(to_string(found.miss), to_string(miss::ambiguous));
+        continue;
+      }
+      const packet_socket& wire = wires[wires[0].index() == peer.scope() ? 0 : 1];
+      ASSERT_EQ(wire.index(), peer.scope());
+      ASSERT_TRUE(found) << to_string(found.miss);
+      EXPECT_TRUE(std::ranges::equal(found->bytes(), wire.next(40'000, port, syn))) << "connection " << i;
+      EXPECT_EQ(to_string(found.proof), to_string(proof::exact));
+    }
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<std::tuple<int, bool>>& one) {
   return std::string(std::get<1>(one.param) ? "v6" : "v4") + "_cookies" +
          std::to_string(std::get<0>(one.param));
@@ -530,6 +625,9 @@ INSTANTIATE_TEST_SUITE_P(all, extension_headers,
                          testing::Combine(testing::Values(0, 2), testing::Values(true)), name_of);
 INSTANTIATE_TEST_SUITE_P(all, unseen_syn, testing::Combine(testing::Values(0, 2), testing::Values(false)),
                          name_of);
+INSTANTIATE_TEST_SUITE_P(all, two_links, testing::Values(0, 2), [](const testing::TestParamInfo<int>& one) {
+  return "cookies" + std::to_string(one.param);
+});
 INSTANTIATE_TEST_SUITE_P(all, forged_ack, testing::Combine(testing::Values(2), testing::Bool()), name_of);
 
 }  // namespace

@@ -87,7 +87,7 @@ class steered : public testing::TestWithParam<std::tuple<way, int>> {
   void check(Source& source, synfp::capture_source from, proof expected) {
     hosts_.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(std::get<1>(GetParam())));
     hosts_.server.inside(
-        [] { command("ip addr add 10.77.0.7/32 dev s0 && ip addr add fd77::7/128 dev s0 nodad"); });
+        [] { synfp::tools::ip("addr add 10.77.0.7/32 dev s0\naddr add fd77::7/128 dev s0 nodad\n"); });
     const endpoint bound_to = *endpoint::parse(how().listen), to = *endpoint::parse(how().connect);
     fd socket = hosts_.server.inside([&] { return bound(bound_to); });
     ASSERT_TRUE(source.prepare(socket.get(), true));

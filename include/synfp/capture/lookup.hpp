@@ -38,6 +38,7 @@ enum class miss : std::uint8_t {
   no_probe,      ///< no source is configured
   truncated,     ///< a SYN came, and its headers could not be kept whole
   unsupported,   ///< this kind of socket has no TCP_SAVED_SYN (MPTCP)
+  ambiguous,     ///< of a link-local peer: the listener's probe does not know on which link its SYN came
 };
 
 /// The answer to "which SYN opened this connection?": a record with its source and proof, or the reason for a
@@ -95,6 +96,7 @@ constexpr std::string_view to_string(miss m) noexcept {
     case miss::no_probe: return "no_probe";
     case miss::truncated: return "truncated";
     case miss::unsupported: return "unsupported";
+    case miss::ambiguous: return "ambiguous";
   }
   return "unknown";
 }

@@ -274,6 +274,9 @@ class table {
     // answered several of them, with cookies. Elsewhere nobody knows which one the stack took.
     const bool last_counts = synfp_facts_of(slot.hook).last_copy_counts != 0 && !verified;
     if (!last_counts && detail::altered(slot, found->tcp())) return miss::conflict;
+    // Somebody on another link may have the same address, and a connection beside this one. The stack tells
+    // them apart by the interface.
+    if (synfp_facts_of(slot.hook).interface == 0 && found->source().is_link_local()) return miss::ambiguous;
     found.source = detail::traits_of(slot.hook).source;
     found.proof = verified ? proof::verified : proof::tuple;
     found.age_ns = kernel_now - slot.time;
