@@ -66,10 +66,10 @@ target_include_directories(synfp_probe INTERFACE $<BUILD_INTERFACE:${SYNFP_GENER
                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe>)
 add_dependencies(synfp_probe synfp_bpf_object)
 
-# synfp_embed_bpf(TARGET SOURCE NAMESPACE HEADER)
-# compiles SOURCE for this machine and makes generated/HEADER of its bytes, in NAMESPACE; TARGET builds it.
+# Compiles a BPF program of the tools or tests (SOURCE, in the current directory) and makes generated/HEADER of its
+# bytes, in NAMESPACE. TARGET builds it.
 function(synfp_embed_bpf target source namespace header)
-  get_filename_component(name ${source} NAME_WE)
+  cmake_path(GET source STEM name)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/generated/${header})
   synfp_compile_bpf(${object} ${CMAKE_CURRENT_SOURCE_DIR}/${source})

@@ -127,6 +127,13 @@ class scene {
     if (wire_->next(9, p.source.port(), static_cast<std::uint8_t>(rst | ack)).empty())
       throw std::runtime_error("no RST");
   }
+  /// Nothing is captured until attach(), as before a probe was started.
+  void detach() {
+    const int unused = 0;
+    must(::setsockopt(listener_.get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused) == 0,
+         "SO_DETACH_REUSEPORT_BPF");
+  }
+  void attach() { ASSERT_TRUE(probe_->prepare(listener_.get(), true)); }
   /// The listener keeps SYNs as well.
   void keep_syns() { ASSERT_TRUE(kept_.prepare(listener_.get(), false)); }
   /// The answer to a server that asks the kernel whenever the probe has only `tuple`.
@@ -290,6 +297,24 @@ TEST_P(forged_syn, many_do_not_displace_the_clients_own_reuseport) {
   s.expect_genuine(cookies() ? proof::verified : proof::tuple);
 }
 
+// The client's SYN finds all places of its key taken by younger ones than `hold`. It is not stored, so that
+// none of those may be believed.
+TEST_P(forged_syn, that_left_it_no_room_are_not_believed_reuseport) {
+  auto s = make<hook::reuseport>();
+  for (std::uint32_t i = 0; i < synfp::SYNFP_CANDIDATES; ++i) {
+    (void)s.send_syn(forged + 10 * i);
+    s.send(forged + 10 * i + 1, rst);
+    s.settle();
+  }
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  if (s.count(synfp::SYNFP_COUNT_HELD) == 0) {  // a machine so slow that one of them was not young any more
+    s.expect_genuine(cookies() ? proof::verified : proof::tuple);
+  } else {
+    s.expect_miss(miss::conflict);
+  }
+}
+
 TEST_P(forged_syn, before_the_handshake_xdp) {
   auto s = make<hook::xdp>();
   (void)s.send_syn(forged);
@@ -447,6 +472,20 @@ TEST_P(forged_ack, of_a_client_whose_syn_was_not_stored) {
   }
 }
 
+TEST_P(forged_ack, of_a_client_whose_syn_came_before_the_probe) {
+  auto s = make<hook::reuseport>();
+  s.detach();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.attach();
+  s.send(forged, syn);
+  s.send_ack(forged, 4711);
+  s.settle();
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_VERIFIED), 1U);
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+}
+
 TEST_P(forged_ack, between_the_clients_syn_and_ack_does_not_win) {
   auto s = make<hook::reuseport>();
   const std::uint32_t answer = s.send_syn(genuine);
@@ -533,8 +572,8 @@ TEST_P(two_links, with_the_same_addresses_do_not_share_syns_reuseport) {
     hosts.server.connect(other, "s1", "c0");
     two_hosts::set_up(other, "c0", "2");
     hosts.server.inside([] {
-      command("ip link set s1 addrgenmode none address 02:00:00:00:00:03 up");
-      command("ip addr add fe80::1/64 dev s1 nodad");
+      synfp::tools::ip(
+          "link set s1 addrgenmode none address 02:00:00:00:00:03 up\naddr add fe80::1/64 dev s1 nodad\n");
     });
     hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(GetParam()));
     using probe_type = synfp::capture::probe<probe_config{.buckets = 16}>;

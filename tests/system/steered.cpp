@@ -18,8 +18,6 @@
 #include <synfp/net/listener.hpp>
 #include <tuple>
 
-#include "../../tools/support/bpf_loader.hpp"
-#include "../support/packet_builder.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
@@ -37,20 +35,26 @@ using synfp::proof;
 /// Steers connections to port 80 of the calling thread's network namespace to a listening socket.
 class steering {
  public:
-  explicit steering(int listener) : loader_(steer_object::words, steer_object::size, "steer") {
-    loader_.load();
+  explicit steering(int listener)
+      : object_(bpf_object__open_mem(steer_object::words, steer_object::size, nullptr)) {
+    must(object_ != nullptr && bpf_object__load(object_.get()) == 0, "load steer.bpf.c");
     const std::uint32_t zero = 0;
     const auto value = static_cast<std::uint64_t>(listener);
-    must(bpf_map_update_elem(loader_.map("listener"), &zero, &value, BPF_ANY) == 0,
-         "give the listener to steer.bpf.c");
+    const int map = bpf_map__fd(bpf_object__find_map_by_name(object_.get(), "listener"));
+    must(bpf_map_update_elem(map, &zero, &value, BPF_ANY) == 0, "give the listener to steer.bpf.c");
     const fd here(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    link_ = fd(bpf_link_create(loader_.program("steer"), here.get(), BPF_SK_LOOKUP, nullptr));
-    must(link_.get() >= 0, "attach steer.bpf.c");
+    link_.reset(
+        bpf_program__attach_netns(bpf_object__find_program_by_name(object_.get(), "steer"), here.get()));
+    must(link_ != nullptr, "attach steer.bpf.c");
   }
 
  private:
-  synfp::tools::bpf_loader loader_;
-  fd link_;
+  struct closer {
+    void operator()(bpf_object* o) const { bpf_object__close(o); }
+    void operator()(bpf_link* l) const { bpf_link__destroy(l); }
+  };
+  std::unique_ptr<bpf_object, closer> object_;
+  std::unique_ptr<bpf_link, closer> link_;
 };
 
 struct way {
@@ -83,7 +87,7 @@ class steered : public testing::TestWithParam<std::tuple<way, int>> {
   void check(Source& source, synfp::capture_source from, proof expected) {
     hosts_.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(std::get<1>(GetParam())));
     hosts_.server.inside(
-        [] { command("ip addr add 10.77.0.7/32 dev s0 && ip addr add fd77::7/128 dev s0 nodad"); });
+        [] { synfp::tools::ip("addr add 10.77.0.7/32 dev s0\naddr add fd77::7/128 dev s0 nodad\n"); });
     const endpoint bound_to = *endpoint::parse(how().listen), to = *endpoint::parse(how().connect);
     fd socket = hosts_.server.inside([&] { return bound(bound_to); });
     ASSERT_TRUE(source.prepare(socket.get(), true));

@@ -375,6 +375,66 @@ TEST(capture_table, the_zone_of_a_global_peer_is_ignored) {
   EXPECT_TRUE(find(attached(fake), p, now));
 }
 
+// linux_options(): word 2 of them is the value of the timestamp.
+TEST(capture_table, copies_that_differ_are_a_conflict_where_nothing_says_which_one_counts) {
+  using namespace synfp;
+  struct {
+    std::uint8_t hook, flags;
+    std::uint32_t differs;
+    miss expected;
+  } const cases[] = {
+      {SYNFP_HOOK_XDP, 0, 1U << 2, miss::none},
+      {SYNFP_HOOK_XDP, 0, 1U << 0, miss::conflict},
+      {SYNFP_HOOK_XDP, 0, 1U << 3, miss::conflict},
+      {SYNFP_HOOK_XDP, 0, SYNFP_DIFFERS_HEADER, miss::conflict},
+      {SYNFP_HOOK_REUSEPORT, 0, SYNFP_DIFFERS_HEADER | 1U, miss::none},
+      {SYNFP_HOOK_REUSEPORT, SYNFP_VERIFIED, 1U << 2, miss::none},
+      {SYNFP_HOOK_REUSEPORT, SYNFP_VERIFIED, 1U << 0, miss::conflict},
+      {SYNFP_HOOK_REUSEPORT, SYNFP_VERIFIED, SYNFP_DIFFERS_HEADER, miss::conflict},
+  };
+  for (const auto& c : cases) {
+    fake_table fake;
+    const std::uint64_t now = now_ns();
+    const packet_builder p;
+    auto& slot = fake.put(p, now);
+    slot.hook = c.hook;
+    slot.flags = c.flags;
+    slot.differs = c.differs;
+    EXPECT_EQ(to_string(find(attached(fake), p, now).miss), to_string(c.expected))
+        << int{c.hook} << ' ' << int{c.flags} << ' ' << c.differs;
+  }
+}
+
+TEST(capture_table, of_several_syns_of_a_key_the_one_that_can_be_believed_is_found) {
+  for (const bool verified : {false, true}) {
+    for (const int believed : {0, 1, 2}) {
+      fake_table fake;
+      const std::uint64_t now = now_ns();
+      packet_builder p;
+      for (int way = 0; way < 3; ++way) {
+        p.sequence = 100U + static_cast<unsigned>(way);
+        auto& slot = fake.put(p, now, way);
+        slot.flags = way != believed ? synfp::SYNFP_CONFLICT : verified ? synfp::SYNFP_VERIFIED : 0;
+      }
+      const auto found = find(attached(fake), p, now);
+      ASSERT_TRUE(found) << to_string(found.miss);
+      EXPECT_EQ(found->tcp().sequence(), 100U + static_cast<unsigned>(believed));
+    }
+  }
+}
+
+TEST(capture_table, a_syn_without_headers_is_a_miss) {
+  fake_table fake;
+  const std::uint64_t now = now_ns();
+  const packet_builder p;
+  auto& slot = fake.put(p, now);
+  slot.tcp_offset = 0;
+  EXPECT_EQ(to_string(find(attached(fake), p, now).miss), to_string(miss::truncated));
+  slot.tcp[12] = 0x50;  // whatever is there
+  slot.flags = synfp::SYNFP_TRUNCATED;
+  EXPECT_EQ(to_string(find(attached(fake), p, now).miss), to_string(miss::truncated));
+}
+
 TEST(capture_table, truncated_headers_are_reported) {
   fake_table fake;
   const std::uint64_t now = now_ns();
