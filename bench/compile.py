@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: MIT
 """What the headers cost the compiler, in user CPU seconds: the smallest program, and every public header alone.
 
-Usage: compile.py OUTPUT.json [BUILD_DIRECTORY], as tools/bench compile does. BUILD_DIRECTORY has the generated headers.
-The best of several runs: on a machine that others use, a time is the less wrong the smaller it is. `own` is what a header
-costs over the headers of other libraries that it reaches."""
-import json
+Usage: compile.py BUILD_DIRECTORY, which has the generated headers; tools/bench compile runs it. The best of several runs:
+on a machine that others use, a time is the less wrong the smaller it is. `own` is what a header costs over the headers of
+other libraries that it reaches."""
 import os
 import pathlib
 import re
@@ -16,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build" / "bench-build")
+BUILD = pathlib.Path(sys.argv[1])
 FLAGS = ["-std=c++20", f"-I{ROOT}/include", f"-I{BUILD}/recorded", f"-I{BUILD}/generated"]
 RUNS = 5
 
@@ -40,7 +39,6 @@ def foreign_includes(compiler, source):
 
 
 def main():
-    rows, figures = [], {}
     compilers = [c for c in ("g++", "clang++") if shutil.which(c)]
     print("user seconds, best of", RUNS)
     for compiler in compilers:
@@ -48,8 +46,6 @@ def main():
         for level in ("-O0", "-O2"):
             seconds = cost(compiler, ROOT / "examples" / "minimal.cpp", level)
             print(f"{seconds:6.2f}  minimal.cpp {level}  {version}", flush=True)
-            rows.append({"what": "minimal.cpp", "level": level, "compiler": version, "seconds": round(seconds, 3)})
-            figures[f"compile_minimal_{compiler}_{level[1:]}"] = round(seconds, 3)
 
     compiler = compilers[0]
     print(f"\n alone    own  header, {compiler} -O0", flush=True)
@@ -63,9 +59,6 @@ def main():
             source.write_text("\n".join(foreign) + "\n")
             own = max(0.0, alone - cost(compiler, source, "-O0"))
             print(f"{alone:6.2f} {own:6.2f}  {header}", flush=True)
-            rows.append({"what": str(header), "level": "-O0", "compiler": compiler, "seconds": round(alone, 3),
-                         "own": round(own, 3)})
-    pathlib.Path(sys.argv[1]).write_text(json.dumps({"rows": rows, "figures": figures}, indent=1))
 
 
 if __name__ == "__main__":
