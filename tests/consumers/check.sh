@@ -10,6 +10,9 @@ fail() {
   exit 1
 }
 
+# Not only what is called is loaded, but what is linked: some compilers are set up with --as-needed, some are not.
+link_all=-DCMAKE_EXE_LINKER_FLAGS=-Wl,--no-as-needed
+
 # What the program loads is what its user asked for: liburing for synfp, libbpf for probe, nothing for core.
 check_consumer() {  # COMPONENTS
   local needed library component
@@ -29,8 +32,7 @@ check_consumer() {  # COMPONENTS
 consume_cmake() {  # PROJECT COMPONENTS CMAKE_ARGUMENTS...
   local project=$1 components=$2
   shift 2
-  # Not what nothing calls: what is linked, as a distribution without --as-needed does it.
-  cmake -S "$here/$project" -B "$build" -G Ninja "-DCONSUMER=$components" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--no-as-needed "$@"
+  cmake -S "$here/$project" -B "$build" -G Ninja "-DCONSUMER=$components" "$link_all" "$@"
   cmake --build "$build"
   check_consumer "$components"
 }
@@ -123,7 +125,7 @@ case $consumer in
       printf 'add_executable(server "%s/synfp_probe.cpp")\nset_target_properties(server PROPERTIES OUTPUT_NAME consumer)\n' "$here"
       sed -n '/^```cmake$/,/^```$/{/^```/d;p}' "$prefix/README.md"; } >"$build/project/CMakeLists.txt"
     grep -q find_package "$build/project/CMakeLists.txt" || fail "README.md has no block of CMake"
-    cmake -S "$build/project" -B "$build" -G Ninja "-DCMAKE_PREFIX_PATH=$build/prefix"
+    cmake -S "$build/project" -B "$build" -G Ninja "-DCMAKE_PREFIX_PATH=$build/prefix" "$link_all"
     cmake --build "$build"
     check_consumer synfp_probe
     ;;
