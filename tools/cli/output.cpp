@@ -33,7 +33,7 @@ using namespace synfp;
 constexpr std::size_t enough = 64 * 1024;  // bytes
 constexpr std::size_t batch = 2048;        // SYNs
 
-// Of the table.
+// Columns of the table.
 constexpr std::size_t time_width = 12, address_width = 27;
 
 constexpr std::pair<std::string_view, format> names[] = {
@@ -179,7 +179,7 @@ void output::append_row(const syn_record& syn, const sighting& seen) {
       append_cell(text.view(), width_[i]);
       continue;
     }
-    // Of a long address, both ends and the port. json has all of it.
+    // A long address is shown by its ends and the port. json has all of it.
     constexpr std::size_t tail = 16;
     text_.append(text.view().substr(0, address_width - tail - 2)).append("..");
     append_cell(text.view().substr(text.size() - tail), tail);
