@@ -44,7 +44,7 @@ constexpr std::uint32_t syns = 50'000;
 constexpr int rounds = 21, stats_rounds = 5, client_rounds = 5;
 constexpr double client_seconds = 1.5;
 
-/// Of all loaded programs of that name, as kernel.bpf_stats_enabled counts.
+/// The sum over all loaded programs of that name, as kernel.bpf_stats_enabled counts.
 struct run_stats {
   double ns = 0, runs = 0;
 };

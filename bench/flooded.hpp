@@ -2,9 +2,9 @@
 // Real clients of a real listener that is being flooded: for the benchmarks of records under a SYN flood.
 //
 // The listener and the flood are in one network namespace (tools/flood/network.hpp), the clients in another,
-// behind a veth pair of their own, with addresses that the flood does not use. What a client really sent is
-// known from its wire, by a witness: an XDP program on the server's end of that pair, independent of the hook
-// under test.
+// at the other end of a veth pair of their own, with addresses that the flood does not use. A witness says
+// what a client really sent: an XDP program on the server's end of that pair, independent of the hook under
+// test.
 #pragma once
 
 #include <linux/if_link.h>

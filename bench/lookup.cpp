@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // lookup: finding the SYN of an accepted connection, ns per lookup.
 //
-//   table      synfp::capture::table::find(), a whole record out of the mapping; filled by the real XDP
-//   program LRU_HASH   bpf_map_lookup_elem(), a system call, same keys, same 128-byte value: the usual design
+//   table      synfp::capture::table::find(): a whole record out of the mapping, which the XDP program filled
+//   LRU_HASH   bpf_map_lookup_elem(), a system call: same keys, same 128-byte value; the usual design
 //   HASH       the same
-//   saved SYN  getsockopt(TCP_SAVED_SYN) on accepted connections over loopback, the first and only read of
-//   each clock      now_ns(), which a server reads once per batch of lookups
+//   saved SYN  getsockopt(TCP_SAVED_SYN) on accepted connections over loopback, once for each connection
+//   clock      now_ns(), which a server reads once per batch of lookups
 //
 // Random: over all keys of a full 8 MiB table in no order; hot: one key. Figures lookup_random_*_over_table
 // and lookup_hot_*_over_table are ratios of medians, repetitions interleaved at random by Google Benchmark.

@@ -7,10 +7,11 @@
 // 128 bytes) are the project's own; only the store differs:
 //   bench_pass      nothing at all, what an XDP hook costs
 //   bench_rewrite   the prologue
-//   bench_parse     and the parser, which reads the clock, its result discarded: what all of the following
-//   share bench_table     the bucket table: the same calls as synfp_xdp bench_probe     synfp_xdp, without
-//   the prologue bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design bench_hash
-//   BPF_MAP_TYPE_HASH, preallocated
+//   bench_parse     and the parser, which reads the clock, its result discarded: what all others share
+//   bench_table     the bucket table: the same calls as synfp_xdp
+//   bench_probe     synfp_xdp, without the prologue
+//   bench_lru       BPF_MAP_TYPE_LRU_HASH, bpf_map_update_elem: the usual design
+//   bench_hash      BPF_MAP_TYPE_HASH, preallocated
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

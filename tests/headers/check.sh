@@ -1,11 +1,12 @@
 #!/bin/bash
-# check.sh layers|macros COMPILER INCLUDE_DIR FLAGS... -- HEADERS...
-# layers: no header reaches a file that layers.txt forbids to it.
-# macros: no header leaves a macro behind whose name does not begin with SYNFP_.
+# check.sh COMPILER INCLUDE_DIR FLAGS... -- HEADERS...
+# Preprocesses each header and fails if
+#   it reaches a file that layers.txt forbids to it, or
+#   it leaves a macro behind whose name does not begin with SYNFP_.
 set -euo pipefail
 
-what=$1 compiler=$2 include_dir=$3
-shift 3
+compiler=$1 include_dir=$2
+shift 2
 flags=(-std=c++20)
 while [[ $1 != -- ]]; do
   flags+=("$1")
@@ -19,7 +20,6 @@ failed=0
 
 check_layers() {  # HEADER
   local header=$1 included rule forbidden hits
-  "$compiler" "${flags[@]}" -M "$scratch/header.cpp" >"$scratch/depends"
   # stdc-predef.h: the compiler's own, in every translation unit.
   included=$(tr ' \\' '\n\n' <"$scratch/depends" |
     awk -v source="$scratch/header.cpp" -v self="$include_dir/$header" \
@@ -37,8 +37,6 @@ check_layers() {  # HEADER
 
 check_macros() {  # HEADER
   local leaks
-  # -dD keeps the directives and says which file each came from.
-  "$compiler" "${flags[@]}" -dD -E "$scratch/header.cpp" >"$scratch/preprocessed"
   leaks=$(awk -v own="$include_dir/synfp/" '
     /^# [0-9]+ "/ { split($0, part, "\""); ours = index(part[2], own) == 1 }
     ours && /^#define / { name = $2; sub(/\(.*/, "", name); defined[name] = 1 }
@@ -54,6 +52,9 @@ check_macros() {  # HEADER
 (($# > 0)) || { echo "no headers"; exit 1; }
 for header in "$@"; do
   echo "#include <$header>" >"$scratch/header.cpp"
-  "check_$what" "$header"
+  # -dD keeps the directives and says which file each came from.
+  "$compiler" "${flags[@]}" -dD -E -MD -MF "$scratch/depends" "$scratch/header.cpp" >"$scratch/preprocessed"
+  check_layers "$header"
+  check_macros "$header"
 done
 exit $failed

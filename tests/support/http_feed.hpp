@@ -35,7 +35,7 @@ struct outcome {
 };
 
 /// Parses `input`, handed over in pieces that end at `ends` (ascending, the last one at most input.size()).
-/// Of several pieces each is offered to parse_head() first, which must make no difference.
+/// If there are several pieces, parse_head() sees each first; that must make no difference.
 inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends,
                     const synfp::http::limits& most = {}) {
   using namespace synfp;

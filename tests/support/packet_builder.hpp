@@ -166,7 +166,7 @@ struct packet_builder {
 
   bytes frame() const { return framed(ip()); }
 
-  /// `packet` behind this builder's Ethernet header.
+  /// `packet` after this builder's Ethernet header.
   bytes framed(const bytes& packet) const {
     bytes f(to_mac.begin(), to_mac.end());
     f.insert(f.end(), from_mac.begin(), from_mac.end());

@@ -62,7 +62,7 @@ inline packet_builder longest_packet() {
   return p;
 }
 
-/// IPv6 behind extension headers that were not kept.
+/// IPv6 with extension headers that were not kept.
 inline packet_builder truncated_v6() {
   packet_builder p = v6_packet();
   p.extensions = {destination_options(4)};

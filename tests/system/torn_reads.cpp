@@ -147,8 +147,8 @@ void stress(std::uint32_t buckets, std::uint64_t duration) {
 
   const auto c = table.counters();
   std::printf(
-      "buckets %u: reads %llu hits %llu busy %llu | writes %llu lost %llu | torn %llu older %llu future "
-      "%llu\n",
+      "buckets %u: reads %llu hits %llu busy %llu | writes %llu lost %llu | "
+      "torn %llu older %llu future %llu\n",
       buckets, static_cast<unsigned long long>(reads.load()), static_cast<unsigned long long>(hits.load()),
       static_cast<unsigned long long>(busy.load()),
       static_cast<unsigned long long>(c[synfp::SYNFP_COUNT_STORED] + c[synfp::SYNFP_COUNT_REPLACED]),

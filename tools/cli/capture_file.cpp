@@ -43,11 +43,12 @@ std::string link_name(int link) {
 capture_file::capture_file(const std::string& name, std::function<void()> before_waiting)
     : name_(name == "-" ? "stdin" : name),
       before_waiting_(std::move(before_waiting)),
-      fd_{name == "-" ? STDIN_FILENO : ::open(name.c_str(), O_RDONLY | O_CLOEXEC)},
+      fd_(name == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                      : ::open(name.c_str(), O_RDONLY | O_CLOEXEC)),
       window_([this](std::span<std::uint8_t> to) { return read(to); }),
       pcap_(nullptr, &pcap_close) {
   struct stat status {};
-  if (fd_.number < 0 || ::fstat(fd_.number, &status) != 0)
+  if (!fd_ || ::fstat(fd_.get(), &status) != 0)
     throw failure(fmt::format("{}: {}", name_, std::strerror(errno)));
   if (S_ISREG(status.st_mode)) size_ = static_cast<std::uint64_t>(status.st_size);
   const auto first = window_.peek(4);
@@ -62,15 +63,11 @@ capture_file::capture_file(const std::string& name, std::function<void()> before
   }
 }
 
-capture_file::descriptor::~descriptor() {
-  if (number > STDIN_FILENO) ::close(number);
-}
-
 std::size_t capture_file::read(std::span<std::uint8_t> to) {
   if (size_ == 0 && before_waiting_) before_waiting_();
   ssize_t got = 0;
   do {
-    got = ::read(fd_.number, to.data(), to.size());
+    got = ::read(fd_.get(), to.data(), to.size());
   } while (got < 0 && errno == EINTR);
   if (got < 0 && taken_ == 0) throw failure(fmt::format("{}: {}", name_, std::strerror(errno)));
   if (got < 0) throw damage(std::strerror(errno));

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "../support/fd.hpp"
 #include "packet.hpp"
 #include "pcapng.hpp"
 #include "window.hpp"
@@ -40,11 +41,6 @@ class capture_file {
   std::uint64_t taken() const noexcept { return taken_; }  ///< bytes read so far
 
  private:
-  struct descriptor {
-    int number;
-    ~descriptor();
-  };
-
   std::size_t read(std::span<std::uint8_t> to);
   /// For libpcap, which closes it.
   std::FILE* stream();
@@ -55,7 +51,7 @@ class capture_file {
 
   std::string name_;
   std::function<void()> before_waiting_;
-  descriptor fd_;
+  synfp::tools::fd fd_;
   std::uint64_t size_ = 0, taken_ = 0;
   std::exception_ptr thrown_;
   window window_;

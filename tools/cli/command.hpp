@@ -14,7 +14,7 @@
 
 namespace cli {
 
-/// Ends the program with this text, which says what to do, on stderr behind "synfp: ". `status`: 2 if nothing
+/// Ends the program with this text, which says what to do, on stderr after "synfp: ". `status`: 2 if nothing
 /// was done, 1 if what was printed is not all there was.
 class failure : public std::runtime_error {
  public:

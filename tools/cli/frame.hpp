@@ -49,7 +49,7 @@ constexpr udp_content udp_contents[] = {
     {1701, 0x800f0000, 0x00030000, "L2TP"},        // RFC 3931
     {2152, 0xf0ff0000, 0x30ff0000, "GTP-U"},       // 3GPP TS 29.281: G-PDU
     {3544, 0xf0000000, 0x60000000, "Teredo"},      // RFC 4380: IPv6
-    {3544, 0xfffe0000, 0x00000000, "Teredo"},      //   behind what proves or names the sender
+    {3544, 0xfffe0000, 0x00000000, "Teredo"},      //   after what proves or names the sender
     {4341, 0, 0, "LISP"},                          // RFC 9300
     {4500, 0xffffffff, 0x00000000, nullptr},       // RFC 3948: IKE
     {4500, 0, 0, "ESP in UDP"},                    //
@@ -64,8 +64,8 @@ constexpr udp_content udp_contents[] = {
     {51820, 0xffffffff, 0x04000000, "WireGuard"},  // data
 };
 
-/// Of a packet that is not TCP, whether it is something that may hold a SYN. `payload`: what the file has
-/// behind the IP header; `cut`: that this is not all.
+/// Whether a packet that is not TCP may hold a SYN. `payload`: what the file has after the IP header; `cut`:
+/// that this is not all.
 constexpr network not_tcp(std::uint8_t protocol, std::span<const std::uint8_t> payload, bool cut) noexcept {
   switch (protocol) {
     case 4: return "IPv4 in IP";

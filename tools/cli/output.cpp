@@ -33,7 +33,7 @@ using namespace synfp;
 constexpr std::size_t enough = 64 * 1024;  // bytes
 constexpr std::size_t batch = 2048;        // SYNs
 
-// Of the table.
+// Columns of the table.
 constexpr std::size_t time_width = 12, address_width = 27;
 
 constexpr std::pair<std::string_view, format> names[] = {
@@ -96,9 +96,9 @@ void add_format(CLI::App& sub, format& chosen) {
 #ifndef SYNFP_JA4T
     if (wanted == "ja4t")
       throw failure(
-          "this program was built without JA4T, a method under the FoxIO License 1.1: non-commercial use "
-          "only, patent pending (see NOTICE); if your use is one that it allows, build with cmake "
-          "-DSYNFP_JA4T=ON");
+          "this program was built without JA4T, a method under the FoxIO License 1.1: "
+          "non-commercial use only, patent pending (see NOTICE); "
+          "if your use is one that it allows, build with cmake -DSYNFP_JA4T=ON");
 #else
     (void)wanted;
 #endif
@@ -111,8 +111,8 @@ void add_format(CLI::App& sub, format& chosen) {
              if (name == wanted) chosen = f;
            }
          },
-         "what a line says of a SYN: everything (json), one fingerprint, or columns for the eye (table); '-' "
-         "where the format has nothing to say")
+         "what a line says of a SYN: everything (json), one fingerprint, or columns for the eye (table); "
+         "'-' where the format has nothing to say")
       ->check(built, "")
       ->check(CLI::IsMember(known))
       ->type_name("FORMAT")
@@ -144,10 +144,9 @@ fingerprint::identifier databases::open() const {
 }
 
 void add_databases(CLI::App& sub, databases& asked) {
-  sub.add_option(
-         "--p0f-db", asked.files,
-         "a signature database in p0f's grammar, asked after our own; repeatable (Debian's p0f brings "
-         "/etc/p0f/p0f.fp)")
+  sub.add_option("--p0f-db", asked.files,
+                 "a signature database in p0f's grammar, asked after our own; repeatable "
+                 "(Debian's p0f brings /etc/p0f/p0f.fp)")
       ->type_name("FILE")
       ->allow_extra_args(false);
   sub.add_flag("--flow-aware", asked.flow_aware,
@@ -180,7 +179,7 @@ void output::append_row(const syn_record& syn, const sighting& seen) {
       append_cell(text.view(), width_[i]);
       continue;
     }
-    // Of a long address, both ends and the port. json has all of it.
+    // A long address is shown by its ends and the port. json has all of it.
     constexpr std::size_t tail = 16;
     text_.append(text.view().substr(0, address_width - tail - 2)).append("..");
     append_cell(text.view().substr(text.size() - tail), tail);

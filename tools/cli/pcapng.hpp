@@ -114,7 +114,7 @@ class pcapng_reader {
     return true;
   }
 
-  /// The block has `n` bytes and the length behind them.
+  /// The block has `n` bytes and the length after them.
   void require(std::uint32_t n) const {
     if (length_ < n + 4)
       throw damage("a block of type " + text(word(0)) + " with " + text(length_) + " bytes");

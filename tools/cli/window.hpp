@@ -24,7 +24,7 @@ class window {
         capacity_(capacity),
         bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(capacity)) {}
 
-  /// The most that peek() shows.
+  /// peek() shows at most so many bytes.
   std::size_t capacity() const noexcept { return capacity_; }
 
   /// The next `n` bytes, up to capacity(); fewer where the file ends. Waits for no more than that.

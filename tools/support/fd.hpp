@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <synfp/capture/detail/pins.hpp>
+#include <synfp/capture/detail/owned_fd.hpp>
 
 namespace synfp::tools {
 

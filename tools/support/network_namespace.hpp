@@ -75,7 +75,7 @@ class network_namespace {
     must(::stat("/proc/thread-self/ns/net", &status) == 0, "read /proc/thread-self/ns/net");
     return status.st_ino;
   }
-  /// Of the namespace, for setns().
+  /// The descriptor of the namespace, for setns().
   int fd() const { return own_.get(); }
   static bool has_v6() { return ::access("/proc/sys/net/ipv6", F_OK) == 0; }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# doxygen.sh DOXYGEN SOURCE VERSION OUTPUT: the reference of the headers is made without a warning, and every name that its
+# reference.sh DOXYGEN SOURCE VERSION OUTPUT: the reference of the headers is made without a warning, and every name that its
 # first page sends readers to is there.
 set -euo pipefail
 doxygen=$1 source=$2 version=$3 output=$4

@@ -1,5 +1,5 @@
 #!/bin/bash
-# readme.sh PAGE SYNFP: the tables in the page's section on tables (docs/guide/sizing.md) are what the program prints.
+# sizing.sh PAGE SYNFP: the tables in the page's section on tables (docs/guide/sizing.md) are what the program prints.
 set -euo pipefail
 page=$1 synfp=$2
 
