@@ -274,8 +274,8 @@ class table {
     // answered several of them, with cookies. Elsewhere nobody knows which one the stack took.
     const bool last_counts = synfp_facts_of(slot.hook).last_copy_counts != 0 && !verified;
     if (!last_counts && detail::altered(slot, found->tcp())) return miss::conflict;
-    // Another host may have the same address on another link, and a connection at the same time. The stack tells
-    // them apart by the interface, which not every hook knows.
+    // Another host may have the same address on another link, and a connection at the same time. The stack
+    // tells them apart by the interface, which not every hook knows.
     if (synfp_facts_of(slot.hook).interface == 0 && found->source().is_link_local()) return miss::ambiguous;
     found.source = detail::traits_of(slot.hook).source;
     found.proof = verified ? proof::verified : proof::tuple;
