@@ -23,6 +23,7 @@ LOADS = {
     "post_and_path": {"liburing"},
     "background_task": {"liburing"},
     "foreign_loop": {"liburing"},
+    "own_operation": {"liburing"},
     "probe_process": {"libbpf"},
     "unprivileged_server": {"liburing", "libbpf"},
     "epoll_server": {"libbpf"},
@@ -159,6 +160,13 @@ class Servers(unittest.TestCase):
         self.check_server(server)
         self.assertEqual(self.stop(server, signal.SIGTERM), (0, "stopped\n", ""))
 
+    def test_own_operation(self):
+        server = self.start("own_operation")
+        self.check_server(server)
+        status, text = self.ask(server, 1333, "/load")
+        self.assertEqual(status, 200)
+        self.assertRegex(text, r"^\d+\.\d+ \d+\.\d+ \d+\.\d+ \d+/\d+ \d+\n$")
+
     def test_probe_process_and_unprivileged_server(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
@@ -202,7 +210,7 @@ class Servers(unittest.TestCase):
         self.check_failure(self.start("unprivileged_server", "/nowhere"), "unprivileged_server", "/nowhere")
         other = self.start("foreign_loop")
         self.connect(1111, other)
-        for name in ("minimal", "post_and_path", "background_task", "foreign_loop", "epoll_server", "asio_server"):
+        for name in ("minimal", "post_and_path", "background_task", "foreign_loop", "own_operation", "epoll_server", "asio_server"):
             self.check_failure(self.start(name), name, "Address already in use")
 
 
