@@ -183,6 +183,7 @@ int main(int argc, char** argv) {
         verified += p.verified;
         if (x == 0.1) report.figure("survival_table_cookies", share);
         if (x == 0.25) report.figure("survival_table_x0.25", share);
+        if (x == 0.75) report.figure("survival_table_x0.75", share);
         if (x == 1) report.figure("survival_table_x1", share);
       }
       if (name == "LRU_HASH" && x == 1) report.figure("survival_lru_x1", share);

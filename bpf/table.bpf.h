@@ -81,6 +81,35 @@ static __always_inline synfp_u64 synfp_next(synfp_u64* bits) {
   return (0xde8fb950c7a46321ULL >> (at * 4) & 15) * synfp_nonzero(rest);
 }
 
+enum { SYNFP_ALL_WAYS = (1 << SYNFP_WAYS) - 1 };
+
+/* The ways that a new record may take, bit i for way i: those that are empty, and those whose record was
+ * inserted `hold` ago or earlier. time32 is the time of insertion and is not refreshed by copies: else a
+ * sender that repeats its SYNs could close a bucket to all others. */
+static __always_inline synfp_u64 synfp_open_ways(const struct synfp_bucket* bucket, synfp_u64 now) {
+  synfp_u32 now32 = (synfp_u32)(now >> SYNFP_TIME_SHIFT) + SYNFP_CLOCK_SLACK;
+  synfp_u64 open = SYNFP_ALL_WAYS;
+
+  if (synfp_configuration.hold == 0) return open;
+#pragma unroll
+  for (int i = 0; i < SYNFP_WAYS; ++i) {
+    synfp_u32 age = now32 - SYNFP_ONCE(bucket->time32[i]);
+
+    open ^= (synfp_nonzero(SYNFP_ONCE(bucket->tag[i])) &
+             synfp_below(age, synfp_configuration.hold + SYNFP_CLOCK_SLACK))
+            << i;
+  }
+  return open;
+}
+
+/* The number of the first way of `open` + 1, counted round from way `start`; 0 if there is none. */
+static __always_inline synfp_u64 synfp_first_from(synfp_u64 start, synfp_u64 open) {
+  synfp_u64 ahead = open >> start << start;
+
+  ahead = synfp_select(synfp_nonzero(ahead), ahead, open);
+  return synfp_next(&ahead);
+}
+
 /* The sequence word; on CPUs that reorder loads, before every later load. */
 static __always_inline synfp_u32 synfp_sequence(struct synfp_bucket* bucket) {
   synfp_u32 sequence;
@@ -303,37 +332,31 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
     what = SYNFP_COUNT_UNVERIFIED - synfp_nonzero(c->same);
   } else {
     struct synfp_slot* slot;
-    synfp_u64 cursor, in_place, held = 0, way;
+    synfp_u64 full, in_place, held, open, way;
 
     if (place.known != 0) SYNFP_FOR_EACH_CANDIDATE(place.known, synfp_judge, &place, syn, c);
-    cursor = ((place.sequence & SYNFP_CURSOR_MASK) >> SYNFP_CURSOR_SHIFT) + 1;
     in_place = synfp_nonzero(c->same | c->dead);
-    way = synfp_select(1 - synfp_below(c->others, SYNFP_CANDIDATES), c->oldest, cursor);
+    full = 1 - synfp_below(c->others, SYNFP_CANDIDATES);
+
+    /* Decided before anything is written: in a flood this is where most SYNs end. */
+    open = synfp_open_ways(place.bucket, SYNFP_ONCE(syn->time));
+    open &= synfp_select(full, 1ULL << c->oldest >> 1, SYNFP_ALL_WAYS);
+    held = (1 - in_place) & (1 - synfp_nonzero(open));
+    if (held > place.known) { /* a new key */
+      if (synfp_sequence(place.bucket) == place.sequence) {
+        synfp_count(counters, SYNFP_COUNT_HELD);
+      } else {
+        synfp_lose(place.bucket, counters); /* the key may have been written meanwhile */
+      }
+      return;
+    }
+    way = synfp_first_from((place.sequence & SYNFP_CURSOR_MASK) >> SYNFP_CURSOR_SHIFT, open);
     way = synfp_select(synfp_nonzero(c->dead), c->dead, way);
     way = synfp_select(synfp_nonzero(c->same), c->same, way);
     way = synfp_way(way);
-
-    /* time32 is the time of insertion and is not refreshed by copies: else a sender that repeats its SYNs
-     * could close a bucket to all others. Decided before anything is written: in a flood this is where most
-     * SYNs end. */
-    if (synfp_configuration.hold != 0) {
-      synfp_u32 age = (synfp_u32)(SYNFP_ONCE(syn->time) >> SYNFP_TIME_SHIFT) -
-                      SYNFP_ONCE(place.bucket->time32[way]) + SYNFP_CLOCK_SLACK;
-
-      held = (1 - in_place) & synfp_nonzero(SYNFP_ONCE(place.bucket->tag[way])) &
-             synfp_below(age, synfp_configuration.hold + SYNFP_CLOCK_SLACK);
-      if (held > place.known) { /* a new key */
-        if (synfp_sequence(place.bucket) == place.sequence) {
-          synfp_count(counters, SYNFP_COUNT_HELD);
-        } else {
-          synfp_lose(place.bucket, counters); /* the key may have been written meanwhile */
-        }
-        return;
-      }
-    }
     next = (synfp_u32)synfp_select(
-        synfp_equal((synfp_u32)way + 1, (synfp_u32)cursor) & (1 - (in_place | held)),
-        (next & ~(synfp_u32)SYNFP_CURSOR_MASK) | cursor * (1 - synfp_equal((synfp_u32)cursor, SYNFP_WAYS))
+        (1 - (in_place | held)) & (1 - full),
+        (next & ~(synfp_u32)SYNFP_CURSOR_MASK) | (way + 1) * (1 - synfp_equal((synfp_u32)way + 1, SYNFP_WAYS))
                                                      << SYNFP_CURSOR_SHIFT,
         next);
 

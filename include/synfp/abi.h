@@ -130,7 +130,7 @@ struct synfp_slot {
  *
  * `sequence` guards all of it but `lost`:
  * - bit 0: a writer is at work;
- * - bits 1 to 4: the slot that the next new key takes (round robin);
+ * - bits 1 to 4: the slot at which the next new key begins to look for room (round robin);
  * - bits 5 to 31: number of writes.
  *
  * `lost` counts writes that were given up because another writer was at work. A record that was written

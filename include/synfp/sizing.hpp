@@ -2,14 +2,13 @@
 // How large a table has to be: from the SYNs that arrive and the time a record has to last, to buckets and
 // hold.
 //
-// A bucket fills its 15 slots in turn. With `hold`, a new SYN is refused if the record in the slot whose turn
-// it is is younger than that. Where every key has one SYN, this is the oldest record, so a SYN is refused
-// exactly if all 15 are younger, and a record that was stored lasts for at least `hold`. (A key that comes
-// again is written into its own slot, which is then out of turn.) This is a loss system with 15 servers and a
-// constant holding time: new SYNs are rejected at the rate that Erlang's B formula predicts, B(15, a) with a
-// = rate * hold / buckets (Erlang 1917; B does not depend on how holding times are distributed). Without hold
-// no SYN is refused, and a record lasts if fewer than 15 others follow it into its bucket in time: Poisson.
-// tests/unit/sizing.cpp compares both with a simulation.
+// A bucket fills its 15 slots in turn. With `hold`, slots whose record is younger than that are passed over,
+// so a new SYN is refused exactly if all 15 are younger, and a record that was stored lasts for at least
+// `hold`. This is a loss system with 15 servers and a constant holding time: new SYNs are rejected at the
+// rate that Erlang's B formula predicts, B(15, a) with a = rate * hold / buckets (Erlang 1917; B does not
+// depend on how holding times are distributed). Without hold no SYN is refused, and a record lasts if fewer
+// than 15 others follow it into its bucket in time: Poisson. tests/unit/sizing.cpp compares both with a
+// simulation.
 #pragma once
 
 #include <cstdint>

@@ -637,6 +637,34 @@ TEST(xdp_program, a_full_bucket_holds_what_is_young) {
   EXPECT_TRUE(b.find(from_port({}, 2)));
 }
 
+// A sender that opens its own connection again and again keeps its slots young, out of turn: one of them must
+// not close the bucket to all others when its turn comes.
+TEST(xdp_program, young_slots_of_one_key_do_not_close_a_bucket) {
+  bench<probe_config{.hook = hook::xdp, .buckets = 1, .hold{200}}> b;
+  // Four sequence numbers of one key, the most that are kept, in the third to sixth slot.
+  packet_builder greedy = from_port({}, 1);
+  const auto renew = [&](std::uint32_t generation) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      greedy.sequence = 100 * generation + i;
+      ASSERT_EQ(run_xdp(b.program(), greedy.frame()).error, 0);
+    }
+  };
+  for (int port = 2; port <= 3; ++port) b.stored(from_port({}, port));
+  renew(1);
+  for (int port = 4; port <= 12; ++port) b.stored(from_port({}, port));
+  spin_until(now_ns() + 210 * ms);
+  const std::uint64_t start = now_ns();
+  renew(2);  // in place of the first four, which are past hold
+  for (int port = 13; port <= 23; ++port) b.stored(from_port({}, port), {}, "beside four young slots");
+  const packet_builder late = from_port({}, 24);
+  b.run(late.frame(), {{runs, 1}, {synfp::SYNFP_COUNT_HELD, 1}}, "all 15 are young");
+  ASSERT_LT(now_ns() - start, 180 * ms) << "this machine is too slow for the test";
+  EXPECT_EQ(b.find(from_port({}, 12)).miss, miss::overwritten);
+  for (int port = 13; port <= 23; ++port) EXPECT_TRUE(b.find(from_port({}, port))) << port;
+  spin_until(now_ns() + 210 * ms);
+  b.stored(late, {}, "after hold");
+}
+
 TEST(xdp_program, the_oldest_of_a_bucket_makes_room) {
   bench<probe_config{.hook = hook::xdp, .buckets = 1, .hold{0}}> b;
   for (int port = 1; port <= 40; ++port) {

@@ -27,8 +27,13 @@ double simulate(double rate, double hold, double delay, int syns) {
     now += gap(random);
     const bool counts = i > 1000;  // not from an empty bucket
     arrived += counts;
+    std::size_t passed = 0;
+    while (passed < stored.size() && now - stored[cursor] < hold) {
+      cursor = (cursor + 1) % stored.size();
+      ++passed;
+    }
+    if (passed == stored.size()) continue;  // refused; the cursor is back where it was
     const double old = stored[cursor];
-    if (now - old < hold) continue;  // refused
     // The evicted one had lasted; whoever is evicted later is judged then.
     kept += counts && old != never && now - old >= delay;
     stored[cursor] = now;

@@ -232,8 +232,8 @@ class table {
     return std::memcmp(&own, &key, sizeof own) == 0;
   }
 
-  // Slots are filled in turn: a key that was written within max_age is still there unless 15 younger ones
-  // followed.
+  // Slots are filled in turn, those that hold protects are passed over: a key that was written within max_age
+  // is still there unless younger ones have filled the whole bucket.
   miss why_absent(const detail::bucket_view& bucket, std::uint64_t kernel_now) const noexcept {
     const auto now32 = static_cast<synfp_u32>(kernel_now >> SYNFP_TIME_SHIFT);
     const auto max32 = static_cast<synfp_u32>(meta_.max_age_ns >> SYNFP_TIME_SHIFT);
