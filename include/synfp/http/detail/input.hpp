@@ -20,7 +20,8 @@ namespace http::detail {
 /// What a connection may keep allocated between requests.
 inline constexpr std::size_t most_kept_input = 16 * 1024;
 
-inline constinit thread_local io::detail::list unfinished_bodies{};  // oldest first
+// Oldest first. Without braces: see run_queue::current_.
+inline constinit thread_local io::detail::list unfinished_bodies;
 
 /// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
 /// requests fit into it, and are copied together when one does not.
