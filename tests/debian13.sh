@@ -53,7 +53,7 @@ check_run() {
   there 'exec unshare --net bash -euo pipefail -c "$(cat)"' <<'END'
     ip link set lo up
     tools/run >/tmp/line &
-    for ((i = 0; i < 100; ++i)); do
+    for ((i = 0; i < 1200; ++i)); do
       ! grep -q listening /tmp/line || break
       kill -0 $!
       sleep 0.1
