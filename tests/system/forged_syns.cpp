@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A client that is made by hand, packet by packet, and an attacker who knows its addresses and ports but not
 // its sequence numbers. The answer is the client's SYN or a miss, never the forgery.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -599,12 +600,14 @@ TEST_P(two_links, with_the_same_addresses_do_not_share_syns_reuseport) {
       ASSERT_TRUE(c);
       const endpoint peer = peer_of(c.get());
       const synfp::capture::connection connection{c.get(), peer, local_of(c.get())};
-      EXPECT_EQ(to_string(probe->find(connection, now_ns()).miss), to_string(miss::ambiguous));
+      // Or busy: both have one key, and their packets may meet in its bucket on two CPUs.
+      const auto not_known = testing::AnyOf(miss::ambiguous, miss::busy);
+      EXPECT_THAT(probe->find(connection, now_ns()).miss, not_known);
       // The kernel's own copy is this connection's.
       synfp::capture::first_of both(*probe, kept);
       const auto found = both.claim(connection, now_ns());
       if (GetParam() == 2) {
-        EXPECT_EQ(to_string(found.miss), to_string(miss::ambiguous));
+        EXPECT_THAT(found.miss, not_known);
         continue;
       }
       const packet_socket& wire = wires[wires[0].index() == peer.scope() ? 0 : 1];
