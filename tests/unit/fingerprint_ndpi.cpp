@@ -3,6 +3,7 @@
 
 #include <string>
 #include <synfp/fingerprint/ndpi.hpp>
+#include <vector>
 
 #include "../support/syns.hpp"
 
@@ -51,6 +52,31 @@ void expect_list(const bytes& options, std::string_view list) {
   packet_builder p;
   p.options = options;
   EXPECT_EQ(of(p), "2_64_64240_" + std::string(hex(list).view().substr(0, 12))) << list;
+}
+
+/// What a thread remembers is what it would have computed: more lists than it has places, each several times,
+/// among them those that differ in one digit only.
+TEST(ndpi, hashes_that_are_remembered) {
+  using synfp::fingerprint::detail::ndpi_hash;
+  using synfp::fingerprint::detail::ndpi_list;
+  std::vector<ndpi_list> lists(1);  // the empty one first
+  for (unsigned i = 0; i < 500; ++i) {
+    ndpi_list list;
+    for (unsigned n = 0; n <= i % 126; ++n) list.append_number(n == i % 7 ? i & 15U : n & 15U, 16);
+    lists.push_back(list);
+  }
+  const std::vector<std::string> expected = [&] {
+    std::vector<std::string> all;
+    for (const ndpi_list& list : lists) all.emplace_back(ndpi_hash(list).view());
+    return all;
+  }();
+  for (std::size_t step : {1U, 1U, 7U, 64U, 499U}) {
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      const std::size_t at = i * step % lists.size();
+      ASSERT_EQ(synfp::fingerprint::detail::remembered_ndpi_hash(lists[at]).view(), expected[at]) << at;
+      ASSERT_EQ(synfp::fingerprint::detail::remembered_ndpi_hash(lists[at]).view(), expected[at]) << at;
+    }
+  }
 }
 
 TEST(ndpi, sample_signatures) {

@@ -2,9 +2,11 @@
 // The TCP fingerprint of nDPI 5.0 (November 2025, github.com/ntop/nDPI): flags_ttl_window_hash.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>  // is_constant_evaluated
 
 #include <synfp/fingerprint/detail/sha256.hpp>
 #include <synfp/fingerprint/initial_ttl.hpp>
@@ -13,6 +15,37 @@
 
 SYNFP_BEGIN_NAMESPACE
 namespace fingerprint {
+
+namespace detail {
+
+using ndpi_list = fixed_text<126>;  // two digits for each byte; more are dropped
+
+constexpr fixed_text<12> ndpi_hash(const ndpi_list& list) noexcept {
+  fixed_text<12> out;
+  const auto digest = sha256(list.view());
+  for (std::size_t i = 0; i < 6; ++i) {
+    out.append_number(digest[i] >> 4, 16);
+    out.append_number(digest[i] & 15U, 16);
+  }
+  return out;
+}
+
+/// The same. This thread remembers its last ones, because a few stacks write most of the SYNs of the world:
+/// the hash costs more than any other fingerprint does as a whole.
+inline fixed_text<12> remembered_ndpi_hash(const ndpi_list& list) noexcept {
+  struct known {
+    ndpi_list list;
+    fixed_text<12> hash;  // empty: none yet
+  };
+  thread_local constinit std::array<known, 64> memory{};
+  std::size_t sum = 0;
+  for (const char c : list.view()) sum = sum * 31 + static_cast<unsigned char>(c);
+  known& one = memory[sum % memory.size()];
+  if (one.hash.size() == 0 || one.list.view() != list.view()) one = {list, ndpi_hash(list)};
+  return one.hash;
+}
+
+}  // namespace detail
 
 /// The 12 bits of flags; the TTL rounded up to 32, 64, 128, 192 or 255; the window; and the first 12 digits
 /// of the SHA-256 of the options written in hexadecimal, kinds and values without lengths, timestamps without
@@ -29,7 +62,7 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
       (tcp.flags() & tcp_view::ack) != 0)
     return std::nullopt;
 
-  fixed_text<126> list;  // two digits for each byte; more are dropped
+  detail::ndpi_list list;
   auto put = [&list](unsigned byte) {
     list.append_number(byte >> 4, 16);
     list.append_number(byte & 15U, 16);
@@ -60,11 +93,7 @@ constexpr std::optional<fixed_text<27>> ndpi(const syn_record& syn) noexcept {
   out.push_back('_');
   out.append_number(tcp.window());
   out.push_back('_');
-  const auto digest = detail::sha256(list.view());
-  for (std::size_t i = 0; i < 6; ++i) {
-    out.append_number(digest[i] >> 4, 16);
-    out.append_number(digest[i] & 15U, 16);
-  }
+  out.append(std::is_constant_evaluated() ? detail::ndpi_hash(list) : detail::remembered_ndpi_hash(list));
   return out;
 }
 
