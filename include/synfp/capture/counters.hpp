@@ -19,7 +19,7 @@ struct counter_description {
 
 /// By enum synfp_counter.
 inline constexpr std::array<counter_description, SYNFP_COUNTERS> counter_descriptions{{
-#define SYNFP_COUNTER_DESCRIPTION(NAME, name, refused, what) {#name, what, refused != 0},
+#define SYNFP_COUNTER_DESCRIPTION(NAME, name, refused, what) {#name, (what), (refused) != 0},
     SYNFP_FOR_EACH_COUNTER(SYNFP_COUNTER_DESCRIPTION)
 #undef SYNFP_COUNTER_DESCRIPTION
 }};

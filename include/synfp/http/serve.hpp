@@ -39,7 +39,7 @@ io::task<> serve(T connection, net::connection_facts facts, const routes<Routes.
 /// The same for what accept() gives.
 template <net::transport T, class... Routes>
 io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>& all, serve_options options = {}) {
-  return serve(std::move(a.connection), static_cast<net::connection_facts>(a), all, std::move(options));
+  return serve(std::move(a.connection), a.facts(), all, std::move(options));
 }
 template <net::transport T, class... Routes>
 io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>&& all,

@@ -17,6 +17,8 @@ struct basic_accepted : connection_facts {
   basic_accepted(T c, connection_facts facts) noexcept
       : connection_facts(std::move(facts)), connection(std::move(c)) {}
 
+  const connection_facts& facts() const noexcept { return *this; }
+
   T connection;
 };
 

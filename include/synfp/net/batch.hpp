@@ -13,6 +13,8 @@ namespace net {
 
 /// A connection on its way from the kernel to accept(). The listener owns `fd`.
 struct accepted_socket : connection_facts {
+  const connection_facts& facts() const noexcept { return *this; }
+
   int fd = -1;
 };
 

@@ -99,7 +99,7 @@ class listener_state final : public io::turn_callback {
   result<accepted> pop() {
     if (ready() == 0) return error{errc::stopped, terminal_errno_};
     accepted_socket& next = ready_[next_ready_];
-    result<accepted> a{accepted(stream(*ring_, std::exchange(next.fd, -1), memory_), next)};
+    result<accepted> a{accepted(stream(*ring_, std::exchange(next.fd, -1), memory_), next.facts())};
     ++next_ready_;
     if (next_ready_ == ready_.size()) {
       ready_.clear();
