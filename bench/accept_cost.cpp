@@ -11,8 +11,11 @@
 //   none                  net::server without a source
 //   saved_syn             TCP_SAVE_SYN, one getsockopt per connection
 //   reuseport, xdp        the probe; xdp native on the server's veth
-//   reuseport+saved_syn   the echo server's default: the second is asked when the first misses; the
-//                         kernel keeps the SYN in any case
+//   reuseport+saved_syn   the echo server's default, trust::strict: the kernel's copy is asked too unless the
+//                         ACK has verified the record
+//   ..._tuple             the same with trust::tuple: it is asked only when the probe misses; the kernel
+//   keeps
+//                         the SYN in any case
 //
 // Variants take turns in every round, in random order, each with a server of its own; medians of the rounds,
 // and of the differences to `none` within a round. Then one more round with kernel.bpf_stats_enabled, which
@@ -154,10 +157,17 @@ int main(int argc, char** argv) {
          auto probe = open_probe<hook::xdp>(hosts);
          return measure(probe, probe);
        }},
-      {"reuseport+saved_syn", [&] {
+      {"reuseport+saved_syn",
+       [&] {
          auto probe = open_probe<hook::reuseport>(hosts);
          synfp::capture::saved_syn kept;
          synfp::capture::first_of both(probe, kept);
+         return measure(probe, both);
+       }},
+      {"reuseport+saved_syn_tuple", [&] {
+         auto probe = open_probe<hook::reuseport>(hosts);
+         synfp::capture::saved_syn kept;
+         synfp::capture::first_of both(synfp::capture::trust::tuple, probe, kept);
          return measure(probe, both);
        }}};
 
@@ -204,5 +214,9 @@ int main(int argc, char** argv) {
       ratio.push_back(cost[name][static_cast<std::size_t>(i)] / cost["none"][static_cast<std::size_t>(i)]);
     report.figure("accept_cost_" + id + "_over_none", bench::median(ratio));
   }
+  std::vector<double> strict;
+  for (std::size_t i = 0; i < rounds; ++i)
+    strict.push_back(cost["reuseport+saved_syn"][i] / cost["reuseport+saved_syn_tuple"][i]);
+  report.figure("accept_cost_strict_over_tuple", bench::median(strict));
   report.write(argv[1]);
 }
