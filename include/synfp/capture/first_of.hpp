@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Several sources as one: the first that has the record answers.
+// Several sources as one, asked in turn.
 #pragma once
 
 #include <algorithm>

@@ -92,16 +92,16 @@ class [[nodiscard]] submit_awaiter {
   detail::run_node node_;
 };
 
-/// Submits an operation that completes once and awaits it: result<submitted<State>>. `prepare(sqe, state)`
-/// fills in the SQE, with liburing's io_uring_prep_...(). The kernel may use memory until the operation
-/// completes, which is later than the end of a coroutine that is destroyed while it waits: so everything that
-/// the SQE points to belongs into `state`, which is moved to a place of its own, lives until the completion
-/// and comes back with the result. Its move must not throw. Descriptors stay the caller's; when the wait is
-/// over, the kernel does not look them up any more.
+/// Submits an operation that completes once and awaits it, on the ring's thread: result<submitted<State>>.
+/// `prepare(sqe, state)` fills in the SQE, with liburing's io_uring_prep_...(). The kernel may use memory
+/// until the operation completes, which is later than the end of a coroutine that is destroyed while it
+/// waits: so everything that the SQE points to belongs into `state`, which is moved to a place of its own,
+/// lives until the completion and comes back with the result. Its move must not throw. Descriptors stay the
+/// caller's; when the wait is over, the kernel does not look them up any more.
 ///
-/// Gives the kernel's error, or errc::canceled: after ring::cancel_fd(), and at the end of the ring.
-/// Destroying the coroutine cancels the operation. Linked and multishot submissions are not for this: see
-/// ring::start().
+/// Gives the kernel's error, or errc::canceled: after ring::cancel_fd(), and at the end of the ring. `state`
+/// is destroyed with the awaiter then. Destroying the coroutine cancels the operation. Linked and multishot
+/// submissions are not for this: see ring::start().
 ///
 ///     struct block { int fd; std::array<char, 4096> bytes; };
 ///     block b{fd, {}};  // not inside the co_await: g++ 12 would destroy a temporary twice, or never

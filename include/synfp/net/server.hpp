@@ -95,13 +95,13 @@ class server {
     return s;
   }
 
-  /// Serves until stop(). `handler(listener)` makes the task<> that accepts on that listener; it is called
-  /// once per thread and address, on the thread, and its task must end when accept() fails, not before: a
-  /// server that accepts nobody any more has failed. `started` is called once on this thread, when every
-  /// thread is ready. Returns when every thread has ended; may be called once. An exception of a handler, of
-  /// its task, of `started`, of server_options::on_error or of what was posted to a ring stops the server at
-  /// once and is rethrown here; so do a listening socket that fails and a task that ends too early, with a
-  /// setup_error.
+  /// Serves until stop(); of server_options::threads the calling one is the first. `handler(listener)` makes
+  /// the task<> that accepts on that listener; it is called once per thread and address, on the thread, and
+  /// its task must end when accept() fails, not before: a server that accepts nobody any more has failed.
+  /// `started` is called once on this thread, when every thread is ready. Returns when every thread has
+  /// ended; may be called once. An exception of a handler, of its task, of `started`, of
+  /// server_options::on_error or of what was posted to a ring stops the server at once and is rethrown here;
+  /// so do a listening socket that fails and a task that ends too early, with a setup_error.
   template <class Handler, class Started>
   setup_result<void> try_run(Handler handler, Started started) {
     static_assert(std::is_invocable_r_v<io::task<>, Handler&, listener&>,

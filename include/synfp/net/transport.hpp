@@ -34,7 +34,7 @@ using awaited = decltype(awaiter_of(std::declval<A>()).await_resume());
 /// bytes in memory). Move-only or copyable, destroying it closes; used on the thread of ring(). With `t` of
 /// type T:
 ///   t.ring()          the ring that its coroutines resume on
-///   t.read(limit)     awaits bytes: result<io::buffer>, as stream::read()
+///   t.read(limit)     awaits bytes: result<io::buffer>, errc::closed after the last, as stream::read()
 ///   t.out()           the io::pool_string that the next flush sends
 ///   t.flush(limit)    awaits that out() is handed over: result<void>, as stream::flush()
 ///   t.cancel()        ends the waiting read and flush with errc::canceled

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Everything that user space asks of a hook. A new hook is a line here, one in abi.h (synfp_facts_of(), what
-// its program knows) and its enumerators in probe_config.hpp and lookup.hpp.
+// its program knows) and its enumerators in probe_config.hpp and lookup.hpp; for a new attachment also what
+// attach.hpp and loaded_probe.hpp do.
 #pragma once
 
 #include <linux/capability.h>
