@@ -37,22 +37,25 @@ class operation_owner {
   void acquire() noexcept { ++references_; }
   /// The last one destroys the object.
   void release() noexcept {
-    if (--references_ == 0) destroy();
+    if (--references_ == 0) destroy_(*this);
   }
   /// For the last completion of an operation: says so, then releases.
   void end_operation() noexcept {
-    operation_ended();
+    operation_ended_(*this);
     release();
   }
 
  protected:
-  operation_owner() noexcept = default;
+  using function = void (*)(operation_owner&) noexcept;
+
+  /// `operation_ended` is called after the last completion of an operation, `destroy` for the last release().
+  operation_owner(function operation_ended, function destroy) noexcept
+      : operation_ended_(operation_ended), destroy_(destroy) {}
   ~operation_owner() = default;
 
  private:
-  virtual void operation_ended() noexcept {}
-  virtual void destroy() noexcept = 0;
-
+  function operation_ended_;
+  function destroy_;
   unsigned references_ = 1;
 };
 

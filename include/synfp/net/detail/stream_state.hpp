@@ -39,7 +39,7 @@ class stream_state final : public io::operation_owner {
     closed_ = true;
     input_.close();
     output_.close();
-    operation_ended();
+    close_when_idle();
   }
   void cancel() noexcept {
     input_.slot().cancel();
@@ -49,16 +49,24 @@ class stream_state final : public io::operation_owner {
 
  private:
   stream_state(io::ring& owner, int fd) noexcept
-      : ring_(&owner), fd_(fd), input_(owner, fd, *this), output_(owner, fd, *this) {}
+      : operation_owner(&operation_ended, &destroy),
+        ring_(&owner),
+        fd_(fd),
+        input_(owner, fd, *this),
+        output_(owner, fd, *this) {}
   ~stream_state() = default;
 
-  // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
-  void operation_ended() noexcept override {
-    if (closed_ && fd_ >= 0 && input_.idle() && output_.idle()) ::close(std::exchange(fd_, -1));
+  static void operation_ended(io::operation_owner& self) noexcept {
+    static_cast<stream_state&>(self).close_when_idle();
   }
-  void destroy() noexcept override {
-    this->~stream_state();
-    io::frame_pool::deallocate(this, sizeof(stream_state));
+  static void destroy(io::operation_owner& self) noexcept {
+    auto& state = static_cast<stream_state&>(self);
+    state.~stream_state();
+    io::frame_pool::deallocate(&state, sizeof(stream_state));
+  }
+  // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
+  void close_when_idle() noexcept {
+    if (closed_ && fd_ >= 0 && input_.idle() && output_.idle()) ::close(std::exchange(fd_, -1));
   }
 
   io::ring* ring_;
