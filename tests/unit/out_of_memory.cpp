@@ -231,6 +231,7 @@ TEST_F(out_of_memory, descriptors_and_memory_run_short_together) {
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   for (const long burst : bursts) {
     long n = 0;
+    int noticed = 0;
     for (long failed = 1; failed != 0; ++n) {
       test::fd fd = test::listen_on_loopback();
       const endpoint where = test::name_of(fd.get(), false);
@@ -269,13 +270,15 @@ TEST_F(out_of_memory, descriptors_and_memory_run_short_together) {
       for (int i = 0; told == 0 && escaped == 0 && i != 2000; ++i) std::this_thread::sleep_for(1ms);
       failed = memory::disarm();
       ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-      EXPECT_GT(told + escaped, 0);
+      // Not always: a connection that was closed for want of memory has left room.
+      noticed += told + escaped > 0;
       EXPECT_EQ(ask(where, get()), good)
           << "after allocation " << n << " and " << burst - 1 << " more failed";
       ring->post_stop(5s);
       server.join();
       if (HasFailure()) return;
     }
+    EXPECT_GT(noticed, 0);
     EXPECT_GT(n, 2);
   }
 }
