@@ -278,6 +278,21 @@ TEST(capture_table, age_decides) {
   EXPECT_EQ(find(t, p, now).age_ns, 0U);
 }
 
+TEST(capture_table, an_unchecked_syn_misses_until_it_is_verified) {
+  fake_table fake;
+  fake.meta().hook = synfp::SYNFP_HOOK_REUSEPORT;
+  const std::uint64_t now = now_ns();
+  const packet_builder p;
+  auto& slot = fake.put(p, now);
+  const table t = attached(fake);
+  slot.flags = synfp::SYNFP_UNCHECKED;
+  EXPECT_EQ(find(t, p, now).miss, miss::unchecked);
+  slot.flags = synfp::SYNFP_UNCHECKED | synfp::SYNFP_VERIFIED;
+  const auto found = find(t, p, now);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found.proof, proof::verified);
+}
+
 TEST(capture_table, a_conflict_misses_until_it_is_verified) {
   fake_table fake;
   fake.meta().hook = synfp::SYNFP_HOOK_REUSEPORT;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <synfp/io/buffer.hpp>
 #include <synfp/io/detail/buffer_pool.hpp>

@@ -20,6 +20,7 @@
 #include <synfp/capture/source.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/net/detail/port_owner.hpp>
+#include <synfp/net/detail/socket_name.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -163,10 +164,9 @@ class listen_group {
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0)
       return failure("bind to", errno);
     if (local_.port() == 0) {
-      socklen_t size = sizeof storage;
-      if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        return failure("bind to", errno);
-      if (const auto bound = endpoint::from_sockaddr(storage, size)) local_.set_port(bound->port());
+      endpoint bound;
+      if (!detail::socket_name(::getsockname, fd, bound)) return failure("bind to", errno);
+      local_.set_port(bound.port());
     }
     return {};
   }

@@ -15,6 +15,7 @@
 #include <synfp/net/accepted.hpp>
 #include <synfp/net/batch.hpp>
 #include <synfp/net/detail/listener_state.hpp>
+#include <synfp/net/detail/socket_name.hpp>
 #include <synfp/net/listener_options.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -29,21 +30,18 @@ class listener {
   /// outlive the listener.
   static setup_result<listener> create(io::ring& owner, int fd, batch_handler* handler = nullptr,
                                        const listener_options& options = {}) {
-    sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-      return setup_error{errc::system, errno, "the listener needs a listening TCP socket"};
-    }
-    const auto local = endpoint::from_sockaddr(storage, length);
+    endpoint local;
+    if (!detail::socket_name(::getsockname, fd, local))
+      return setup_error{errno == EAFNOSUPPORT ? errc::invalid : errc::system, errno,
+                         "the listener needs a listening TCP socket"};
     int listening = 0;
     socklen_t size = sizeof listening;
-    if (!local || ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0)
       return setup_error{errc::invalid, 0, "the listener needs a listening TCP socket: call listen() first"};
-    }
     // Connections inherit it. Responses leave in one send each, so waiting for more to send only delays them.
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return listener(new detail::listener_state(owner, fd, *local, handler, options));
+    return listener(new detail::listener_state(owner, fd, local, handler, options));
   }
 
   listener(listener&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}

@@ -29,8 +29,7 @@ inline bool altered(const synfp_slot& slot, const tcp_view& tcp) noexcept {
 /// `record` is unchanged, if the slot does not hold whole headers.
 inline bool to_record(const synfp_slot& slot, std::int64_t clock_offset, syn_record& record) noexcept {
   const unsigned tcp_length = (slot.tcp[12] >> 4) * 4U;
-  const unsigned offset = slot.tcp_offset * 4U;
-  if (offset == 0) return false;
+  const unsigned offset = slot.tcp_offset * 4U;  // 0 where no headers were kept, which no parts fit
   const unsigned fixed = slot.ip[0] >> 4 == 4 ? 20 : 40;
   const unsigned kept = (slot.flags & SYNFP_TRUNCATED) != 0 ? fixed : offset;
   if (tcp_length < 20 || kept > SYNFP_IP_BYTES) return false;

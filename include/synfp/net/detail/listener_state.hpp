@@ -23,6 +23,7 @@
 #include <synfp/net/accepted.hpp>
 #include <synfp/net/batch.hpp>
 #include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/detail/socket_name.hpp>
 #include <synfp/net/detail/stream_state.hpp>
 #include <synfp/net/listener_options.hpp>
 #include <synfp/net/stream.hpp>
@@ -320,13 +321,13 @@ class listener_state final : public io::turn_callback {
     for (int fd : fresh_) {
       accepted_socket a;
       a.fd = fd;
-      if (!peer_of(fd, a.peer)) {
+      if (!socket_name(::getpeername, fd, a.peer)) {
         ++counters_.gone;
         ::close(fd);
         continue;
       }
       // Asked of every connection: one that was steered here (sk_lookup, TPROXY) has an address of its own.
-      if (!local_of(fd, a.local)) {
+      if (!socket_name(::getsockname, fd, a.local)) {
         ++counters_.gone;
         ::close(fd);
         continue;
@@ -340,23 +341,6 @@ class listener_state final : public io::turn_callback {
     counters_.accepted += ready_.size() - old;
     if (handler_ != nullptr) handler_->on_batch(std::span(ready_).subspan(old));
     wake();
-  }
-
-  static bool peer_of(int fd, endpoint& out) noexcept {
-    sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return false;
-    const auto e = endpoint::from_sockaddr(storage, length);
-    if (e) out = *e;
-    return e.has_value();
-  }
-  static bool local_of(int fd, endpoint& out) noexcept {
-    sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return false;
-    const auto e = endpoint::from_sockaddr(storage, length);
-    if (e) out = *e;
-    return e.has_value();
   }
 
   void wake() noexcept {
