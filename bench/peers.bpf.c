@@ -99,7 +99,7 @@ int bench_table(struct xdp_md* ctx) {
 
   bench_rewrite_peer(ctx);
   if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
-  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
+  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, 0, counters);
   return XDP_PASS;
 }
 
@@ -109,7 +109,7 @@ int bench_probe(struct xdp_md* ctx) {
   struct synfp_scratch* work;
 
   if (synfp_parse_frame(ctx, &work, &counters) == SYNFP_IS_SYN)
-    synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
+    synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, 0, counters);
   return XDP_PASS;
 }
 
@@ -167,7 +167,7 @@ int bench_lane_table(struct xdp_md* ctx) {
 
   bench_rewrite_lane(ctx);
   if (synfp_parse_frame(ctx, &work, &counters) != SYNFP_IS_SYN) return XDP_PASS;
-  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, counters);
+  synfp_write(work, SYNFP_IS_SYN, SYNFP_HOOK_XDP, 0, counters);
   return XDP_PASS;
 }
 

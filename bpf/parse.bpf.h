@@ -404,7 +404,6 @@ static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_sc
   slot->ifindex = ctx->ingress_ifindex;
   slot->vlan[0] = vlan[0];
   slot->vlan[1] = vlan[1];
-  slot->hook = SYNFP_HOOK_XDP;
   return verdict;
 }
 

@@ -9,10 +9,13 @@
 #include <bpf/bpf_helpers.h>
 
 #include <synfp/abi.h>
+#include <synfp/socket.h>
 
 #include "maps.bpf.h"
 #include "parse.bpf.h"
 #include "table.bpf.h"
+
+#include "socket.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -30,9 +33,8 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
   work = synfp_scratch_here();
   if (!source.counters || !work) return SK_PASS;
   verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &work->slot);
-  work->slot.hook = SYNFP_HOOK_REUSEPORT;
   if (verdict > 0) {
-    synfp_write(work, verdict, SYNFP_HOOK_REUSEPORT, source.counters);
+    synfp_write(work, verdict, SYNFP_HOOK_REUSEPORT, 0, source.counters);
   } else if (verdict < 0) {
     synfp_count(source.counters, (synfp_u32)-verdict);
   }
@@ -47,7 +49,7 @@ int synfp_xdp(struct xdp_md* ctx) {
   int verdict = synfp_parse_frame(ctx, &work, &counters);
 
   if (verdict > 0) {
-    synfp_write(work, verdict, SYNFP_HOOK_XDP, counters);
+    synfp_write(work, verdict, SYNFP_HOOK_XDP, 0, counters);
   } else if (verdict < 0) {
     synfp_count(counters, (synfp_u32)-verdict);
   }

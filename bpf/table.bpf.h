@@ -120,23 +120,38 @@ static __always_inline synfp_u32 synfp_sequence(struct synfp_bucket* bucket) {
   return sequence;
 }
 
-/* Finds bucket and slots of the key in `slot`. False if the bucket is taken; the loss has been counted. */
-static __always_inline int synfp_find(const struct synfp_slot* slot, struct synfp_place* place,
-                                      struct synfp_counters* counters) {
+/* Finds the bucket of the key in `slot`. `netns`: the cookie of its network namespace if the hook sees
+ * several, else 0. NULL only in the eyes of the verifier. */
+static __always_inline struct synfp_bucket* synfp_locate(const struct synfp_slot* slot, synfp_u64 netns,
+                                                         synfp_u32* tag) {
   struct synfp_key key = synfp_key_of(slot, synfp_configuration.scope, SYNFP_LITTLE);
-  struct synfp_bucket* bucket;
   synfp_u64 hash;
   synfp_u32 index;
 
-  hash = synfp_hash(&key, synfp_configuration.secret[0], synfp_configuration.secret[1], SYNFP_LITTLE);
+  hash = synfp_hash(&key, synfp_configuration.secret[0] ^ netns, synfp_configuration.secret[1], SYNFP_LITTLE);
   /* With one bucket the verifier would know the index, take the lookup as relying on it, and then tell apart
    * all states by every byte that went into the hash. */
   index = (synfp_u32)synfp_forget_range(synfp_bucket_of(hash, synfp_configuration.bucket_mask), hash);
-  bucket = bpf_map_lookup_elem(&synfp_table, &index);
-  if (!bucket) return 0;
+  *tag = synfp_tag_of(hash);
+  return bpf_map_lookup_elem(&synfp_table, &index);
+}
 
+/* Bit i: slot i has the tag. */
+static __always_inline synfp_u64 synfp_known(const struct synfp_bucket* bucket, synfp_u32 tag) {
+  synfp_u64 known = 0;
+
+#pragma unroll
+  for (int i = 0; i < SYNFP_WAYS; ++i) known |= synfp_equal(SYNFP_ONCE(bucket->tag[i]), tag) << i;
+  return known;
+}
+
+/* Finds bucket and slots of the key in `slot`. False if the bucket is taken; the loss has been counted. */
+static __always_inline int synfp_find(const struct synfp_slot* slot, synfp_u64 netns,
+                                      struct synfp_place* place, struct synfp_counters* counters) {
+  struct synfp_bucket* bucket = synfp_locate(slot, netns, &place->tag);
+
+  if (!bucket) return 0;
   place->bucket = bucket;
-  place->tag = synfp_tag_of(hash);
   /* Before the lock: a write that is lost from here on makes this record unbelievable. */
   place->lost = SYNFP_ONCE(bucket->lost);
   place->sequence = synfp_sequence(bucket);
@@ -144,10 +159,7 @@ static __always_inline int synfp_find(const struct synfp_slot* slot, struct synf
     synfp_lose(bucket, counters);
     return 0;
   }
-  place->known = 0;
-#pragma unroll
-  for (int i = 0; i < SYNFP_WAYS; ++i)
-    place->known |= synfp_equal(SYNFP_ONCE(bucket->tag[i]), place->tag) << i;
+  place->known = synfp_known(bucket, place->tag);
   return 1;
 }
 
@@ -273,7 +285,7 @@ static __always_inline void synfp_judge(const struct synfp_place* place, synfp_u
   c->others += other;
   c->oldest = synfp_select(older, way, c->oldest);
   c->oldest_age = synfp_select(older, age, c->oldest_age);
-  c->doubt |= other * ((SYNFP_ONCE(slot->flags) & SYNFP_VERIFIED) | (SYNFP_ONCE(slot->lost) ^ place->lost));
+  c->doubt |= other * ((SYNFP_ONCE(slot->flags) & SYNFP_PROVEN) | (SYNFP_ONCE(slot->lost) ^ place->lost));
 }
 
 /* The slot is not believed any more, unless its ACK comes (again): if it was verified, its connection may be
@@ -284,7 +296,7 @@ static __always_inline void synfp_contradict(const struct synfp_place* place, sy
   synfp_u64 flags = SYNFP_ONCE(slot->flags);
 
   SYNFP_ONCE(slot->flags) =
-      (synfp_u8)synfp_select(present, (flags | SYNFP_CONFLICT) & ~(synfp_u64)SYNFP_VERIFIED, flags);
+      (synfp_u8)synfp_select(present, (flags | SYNFP_CONFLICT) & ~(synfp_u64)SYNFP_PROVEN, flags);
   SYNFP_ONCE(slot->time) = synfp_select(present & synfp_nonzero(time), time, SYNFP_ONCE(slot->time));
 }
 
@@ -310,9 +322,12 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
  * connection may be about to appear), or if one may have been lost. An ACK that fits no record says that the
  * SYN of the connection to come is not here.
  *
- * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful. */
+ * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful.
+ *
+ * sockops: it stores what the stack answers with cookies, and what it knows when a connection is established.
+ */
 static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const synfp_u8 hook,
-                                        struct synfp_counters* counters) {
+                                        synfp_u64 netns, struct synfp_counters* counters) {
   struct synfp_slot* syn = &work->slot;
   struct synfp_candidates* c = &work->candidates;
   struct synfp_place place;
@@ -320,7 +335,8 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
   synfp_u64 doubted, doubted_from, what;
   synfp_u32 next;
 
-  if (!synfp_find(syn, &place, counters)) return;
+  SYNFP_ONCE(syn->hook) = hook;
+  if (!synfp_find(syn, netns, &place, counters)) return;
   c->same = c->dead = c->others = c->oldest = c->oldest_age = c->doubt = 0;
   next = place.sequence + SYNFP_WRITE;
 
@@ -412,6 +428,82 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
   if (doubted != 0) SYNFP_FOR_EACH_CANDIDATE(doubted, synfp_contradict, &place, doubted_from);
   synfp_publish(place.bucket, next);
   synfp_count(counters, what);
+}
+
+/* Whether an established connection is that of the slot's SYN; `syn` has its addresses, ports and, as
+ * sequence number, the first one that it expects. A candidate that was stored by its cookie had all its
+ * copies seen. */
+static __always_inline void synfp_establish_one(const struct synfp_place* place, synfp_u64 way,
+                                                synfp_u64 present, const struct synfp_slot* syn,
+                                                struct synfp_candidates* c) {
+  struct synfp_slot* slot = synfp_slot_at(place, way);
+  synfp_u64 flags = SYNFP_ONCE(slot->flags);
+  synfp_u64 fits = present & synfp_equal(synfp_isn(slot) + 1, synfp_isn(syn)) &
+                   synfp_nonzero(SYNFP_ONCE(slot->tcp_offset));
+  synfp_u64 proof =
+      SYNFP_ESTABLISHED | SYNFP_VERIFIED * synfp_equal(SYNFP_ONCE(slot->hook), SYNFP_HOOK_SOCKOPS);
+
+  SYNFP_ONCE(slot->flags) = (synfp_u8)(flags | proof * fits);
+  SYNFP_ONCE(slot->lost) = (synfp_u32)synfp_select(fits, place->lost, SYNFP_ONCE(slot->lost));
+  c->same = synfp_select(fits, way, c->same);
+}
+
+enum { SYNFP_PATIENCE = 4 }; /* tries to take a bucket */
+
+/* Takes the bucket, other than synfp_take() in several tries and without a loss to anybody. Returns 0 or 1.
+ * Without branches: once it is taken, what follows exchanges the sequence for itself. */
+static __always_inline synfp_u64 synfp_take_patiently(struct synfp_place* place) {
+  struct synfp_bucket* bucket = place->bucket;
+  synfp_u64 taken = 0;
+
+#pragma unroll
+  for (int i = 0; i < SYNFP_PATIENCE; ++i) {
+    synfp_u32 lost = SYNFP_ONCE(bucket->lost);
+    synfp_u32 sequence = synfp_sequence(bucket);
+    synfp_u32 expected = (synfp_u32)synfp_select(taken, sequence, sequence & ~(synfp_u32)SYNFP_WRITING);
+    synfp_u32 before = __sync_val_compare_and_swap(&bucket->sequence, expected, sequence | SYNFP_WRITING);
+
+    place->lost = (synfp_u32)synfp_select(taken, place->lost, lost);
+    place->sequence = (synfp_u32)synfp_select(taken, place->sequence, expected);
+    taken |= synfp_equal(before, expected);
+  }
+  return taken;
+}
+
+/* A connection is established: marks the record of its SYN as proven, gives it `hold` anew, so that it is
+ * still there when the connection is accepted, and copies it to `found`. False if it is not there. */
+static __always_inline int synfp_establish(struct synfp_scratch* work, struct synfp_slot* found,
+                                           synfp_u64 netns, struct synfp_counters* counters) {
+  struct synfp_slot* syn = &work->slot;
+  struct synfp_candidates* c = &work->candidates;
+  struct synfp_place place;
+  struct synfp_slot* slot;
+  synfp_u64 way;
+
+  place.bucket = synfp_locate(syn, netns, &place.tag);
+  if (!place.bucket) return 0;
+  if (synfp_known(place.bucket, place.tag) == 0) return 0;
+  place.lost = place.sequence = 0;
+  if (!synfp_take_patiently(&place)) {
+    synfp_count(counters, SYNFP_COUNT_BUSY);
+    return 0;
+  }
+  c->same = 0;
+  place.known = synfp_known(place.bucket, place.tag);
+  SYNFP_FOR_EACH_CANDIDATE(place.known, synfp_establish_one, &place, syn, c);
+  SYNFP_FOR_EACH_CANDIDATE(place.known & ~((1ULL << synfp_way(c->same)) * synfp_nonzero(c->same)),
+                           synfp_contradict, &place, (1 - synfp_nonzero(c->same)) * SYNFP_ONCE(syn->time));
+  way = synfp_way(c->same);
+  slot = &place.bucket->slot[way];
+  asm volatile("" : "+r"(slot));
+  if (c->same) {
+    SYNFP_ONCE(place.bucket->time32[way]) = (synfp_u32)(SYNFP_ONCE(syn->time) >> SYNFP_TIME_SHIFT);
+#pragma unroll
+    for (int i = 0; i < (int)(sizeof(struct synfp_slot) / 8); ++i)
+      ((volatile synfp_u64*)found)[i] = ((const volatile synfp_u64*)slot)[i];
+  }
+  synfp_publish(place.bucket, place.sequence + SYNFP_WRITE);
+  return c->same != 0;
 }
 
 #endif

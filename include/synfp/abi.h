@@ -11,7 +11,7 @@
 #define SYNFP_ABI_H
 
 #define SYNFP_ABI_MAGIC 0x53594e46U /* "SYNF" */
-#define SYNFP_ABI_VERSION 2
+#define SYNFP_ABI_VERSION 3
 
 #define SYNFP_LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
@@ -19,7 +19,7 @@
 #define SYNFP_ABI_FN constexpr
 #define SYNFP_ABI_ALIGN8 alignas(8)
 namespace synfp {
-inline namespace abi_v2 {
+inline namespace abi_v3 {
 #else
 #define SYNFP_ABI_FN static inline __attribute__((always_inline, unused))
 #define SYNFP_ABI_ALIGN8 _Alignas(8)
@@ -68,7 +68,13 @@ enum {
   SYNFP_TRUNCATED = 1, /* IP options or extension headers did not fit: `ip` holds the fixed header only */
   SYNFP_CONFLICT = 2,  /* another SYN or ACK of this key contradicts it: believed only if verified */
   SYNFP_VERIFIED = 4,  /* the ACK that completed the handshake carried this SYN's sequence number + 1 */
-  SYNFP_UNCHECKED = 8  /* stored before the stack had checked the TCP checksum: believed only if verified */
+  SYNFP_UNCHECKED = 8, /* stored before the stack had checked the TCP checksum: believed only if verified */
+  /* A connection was established whose first byte has this SYN's sequence number + 1: as good as verified. Of
+   * the copies of the SYN it says nothing. */
+  SYNFP_ESTABLISHED = 16,
+  SYNFP_LATE = 32, /* stored when its connection was established: `time` is not that of its arrival */
+  SYNFP_LINK = 64, /* the last 14 bytes of `tcp` are the Ethernet header */
+  SYNFP_PROVEN = SYNFP_VERIFIED | SYNFP_ESTABLISHED
 };
 
 /* `differs` of a slot: what was not the same in a copy of the SYN. Addresses, ports, sequence number,
@@ -79,7 +85,13 @@ enum {
   SYNFP_DIFFERS_HEADER = (int)0x40000000 /* anything else; also a word that was 0 in one of the two */
 };
 
-enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2, SYNFP_HOOKS = 3 };
+enum synfp_hook {
+  SYNFP_HOOK_NONE = 0,
+  SYNFP_HOOK_REUSEPORT = 1,
+  SYNFP_HOOK_XDP = 2,
+  SYNFP_HOOK_SOCKOPS = 5,
+  SYNFP_HOOKS = 6
+};
 
 /* What a hook knows of the SYNs that it sees, each 0 or 1. Nothing else asks which hook it is. */
 struct synfp_hook_facts {
@@ -92,10 +104,16 @@ struct synfp_hook_facts {
   synfp_u8 last_copy_counts;
   /* It sees all copies of a SYN; else only those that the stack answers with a cookie. */
   synfp_u8 every_copy;
+  /* It sees several network namespaces. Each has its own addresses, so its cookie goes into the hash. */
+  synfp_u8 namespaces;
 };
 SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
-  struct synfp_hook_facts none = {0, 0, 0, 0}, reuseport = {0, 1, 1, 0}, xdp = {1, 0, 0, 1};
-  return hook == SYNFP_HOOK_REUSEPORT ? reuseport : hook == SYNFP_HOOK_XDP ? xdp : none;
+  struct synfp_hook_facts none = {0, 0, 0, 0, 0}, reuseport = {0, 1, 1, 0, 0}, xdp = {1, 0, 0, 1, 0},
+                          sockops = {0, 0, 0, 0, 1};
+  return hook == SYNFP_HOOK_REUSEPORT ? reuseport
+         : hook == SYNFP_HOOK_XDP     ? xdp
+         : hook == SYNFP_HOOK_SOCKOPS ? sockops
+                                      : none;
 }
 
 enum synfp_key_scope { SYNFP_SCOPE_FLOW = 0, SYNFP_SCOPE_PEER = 1 };
@@ -154,7 +172,10 @@ struct synfp_config {
   synfp_u8 families;
   synfp_u8 scope;   /* enum synfp_key_scope */
   synfp_u8 publish; /* enum synfp_publish */
-  synfp_u32 reserved;
+  synfp_u8 hook;    /* enum synfp_hook: what captures */
+  synfp_u8 reserved[3];
+  /* Cookie of the network namespace in which the hook captures; connections of others prove nothing. */
+  synfp_u64 netns;
 };
 
 /* Element 0 of the meta map, frozen: how the table was made. A reader refuses a table it does not agree with.
@@ -207,7 +228,12 @@ struct synfp_meta {
   X(VLAN, vlan, 1, "more than eight VLAN tags")                                                    \
   /* it is believed once an ACK has confirmed it */                                                \
   X(UNCHECKED, unchecked, 0, "record stored before the stack had checked its checksum")            \
-  X(ALTERED, altered, 0, "copy of a known SYN with other headers")
+  X(ALTERED, altered, 0, "copy of a known SYN with other headers")                                 \
+  /* of the sockets in a cgroup */                                                                 \
+  X(PROVEN, proven, 0, "connection established whose SYN is known")                                \
+  X(UNKNOWN, unknown, 0, "connection established whose SYN is not known")                          \
+  X(TOO_LONG, too_long, 1, "headers longer than the probe can read")                               \
+  X(NO_STORAGE, no_storage, 0, "no memory to keep a SYN with its socket")
 
 #define SYNFP_COUNTER_NUMBER(NAME, name, refused, what) SYNFP_COUNT_##NAME,
 enum synfp_counter { SYNFP_FOR_EACH_COUNTER(SYNFP_COUNTER_NUMBER) SYNFP_COUNTERS /* how many there are */ };
@@ -405,7 +431,7 @@ struct synfp_selftest {
 };
 
 #ifdef __cplusplus
-}  // namespace abi_v2
+}  // namespace abi_v3
 }  // namespace synfp
 #endif
 

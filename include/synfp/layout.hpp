@@ -38,7 +38,7 @@ namespace detail::layout {
   F(synfp_bucket, tag, 8, 60)         \
   F(synfp_bucket, time32, 68, 60)     \
   F(synfp_bucket, slot, 128, 1920)    \
-  S(synfp_config, 56)                 \
+  S(synfp_config, 64)                 \
   F(synfp_config, secret, 0, 16)      \
   F(synfp_config, conflict_ns, 16, 8) \
   F(synfp_config, bucket_mask, 24, 4) \
@@ -48,7 +48,9 @@ namespace detail::layout {
   F(synfp_config, families, 49, 1)    \
   F(synfp_config, scope, 50, 1)       \
   F(synfp_config, publish, 51, 1)     \
-  F(synfp_config, reserved, 52, 4)    \
+  F(synfp_config, hook, 52, 1)        \
+  F(synfp_config, reserved, 53, 3)    \
+  F(synfp_config, netns, 56, 8)       \
   S(synfp_meta, 80)                   \
   F(synfp_meta, magic, 0, 4)          \
   F(synfp_meta, abi, 4, 2)            \

@@ -16,6 +16,12 @@ enum class hook : std::uint8_t {
   reuseport = SYNFP_HOOK_REUSEPORT,
   /// On an interface, before the stack. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
   xdp = SYNFP_HOOK_XDP,
+  /// On the sockets of cgroups (version 2), whoever makes them: what the kernel keeps with a connection, and
+  /// what
+  /// it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF, CAP_NET_ADMIN
+  /// and, for
+  /// Linux 6.1, CAP_PERFMON.
+  sockops = SYNFP_HOOK_SOCKOPS,
 };
 
 enum class families : std::uint8_t {
@@ -69,13 +75,15 @@ struct probe_config {
 namespace detail {
 template <probe_config C>
 struct checked_config {
-  static_assert(static_cast<int>(C.hook) > int{SYNFP_HOOK_NONE} &&
-                    static_cast<int>(C.hook) < int{SYNFP_HOOKS},
-                "probe_config::hook must be hook::reuseport or hook::xdp");
+  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp || C.hook == hook::sockops,
+                "probe_config::hook must be one of enum hook");
   static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
                 "probe_config::families must be ipv4, ipv6 or both");
   static_assert(C.key_scope == key_scope::flow || C.key_scope == key_scope::peer,
                 "probe_config::key_scope must be flow or peer");
+  static_assert(
+      C.hook != hook::sockops || C.key_scope == key_scope::flow,
+      "probe_config::key_scope must be flow with hook::sockops, which sees the socket's own addresses");
   static_assert(C.buckets != 0 && (C.buckets & (C.buckets - 1)) == 0,
                 "probe_config::buckets must be a power of two");
   static_assert(C.buckets <= (1U << 22), "probe_config::buckets must be at most 2^22, a table of 8 GiB");

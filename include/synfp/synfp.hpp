@@ -11,6 +11,7 @@
 #include <synfp/capture/probe.hpp>         // IWYU pragma: export
 #include <synfp/capture/saved_syn.hpp>     // IWYU pragma: export
 #include <synfp/capture/scan.hpp>          // IWYU pragma: export
+#include <synfp/capture/socket.hpp>        // IWYU pragma: export
 #include <synfp/capture/table.hpp>         // IWYU pragma: export
 #include <synfp/endpoint.hpp>              // IWYU pragma: export
 #include <synfp/fingerprint/haproxy.hpp>   // IWYU pragma: export

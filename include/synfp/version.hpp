@@ -6,11 +6,11 @@
 #define SYNFP_VERSION_MINOR 1
 #define SYNFP_VERSION_PATCH 0
 
-// Everything is in synfp::abi_v2, which is inline: users write synfp::endpoint, and two versions in one
+// Everything is in synfp::abi_v3, which is inline: users write synfp::endpoint, and two versions in one
 // binary do not collide.
 #define SYNFP_BEGIN_NAMESPACE \
   namespace synfp {           \
-  inline namespace abi_v2 {
+  inline namespace abi_v3 {
 #define SYNFP_END_NAMESPACE \
   }                         \
   }

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <synfp/socket.h>
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <synfp/capture/first_of.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
 
+#include "../support/cgroup.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
@@ -32,7 +35,8 @@ constexpr std::uint32_t genuine = 1'000'000, forged = 2'000'000;
 template <hook H>
 class scene {
  public:
-  scene(int cookies, bool v6) {
+  /// `covered`: the listener is in a cgroup, whose sockets the probe proves and answers for.
+  scene(int cookies, bool v6, bool covered = H == hook::sockops) {
     hosts_.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
     hosts_.server.inside([] {
       command("ip neigh add 10.77.0.9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
@@ -40,9 +44,17 @@ class scene {
     });
     synfp::capture::probe_options options;
     if (H == hook::xdp) options.interface = "s0";
+    if (covered) {
+      group_.emplace();
+      options.cgroups = {group_->path()};
+    }
     probe_ = hosts_.server.inside([&] { return std::make_unique<probe_type>(options); });
     wire_ = hosts_.client.inside([] { return std::make_unique<packet_socket>("c0"); });
-    listener_ = hosts_.server.inside([] { return bound(*endpoint::parse("[::]:0")); });
+    listener_ = hosts_.server.inside([&] {
+      std::optional<cgroup::membership> inside;
+      if (group_) inside.emplace(*group_);
+      return bound(*endpoint::parse("[::]:0"));
+    });
     if (!probe_->prepare(listener_.get(), true)) throw std::runtime_error("prepare a listener");
     must(::listen(listener_.get(), 16) == 0, "listen");
     base_.to_mac = {2, 0, 0, 0, 0, 1};
@@ -150,6 +162,36 @@ class scene {
     return probe_->find({connection_.get(), peer_of(connection_.get()), local_of(connection_.get())},
                         now_ns());
   }
+  /// What the socket itself says.
+  synfp_socket_answer answer() const {
+    synfp_socket_answer a{};
+    must(synfp_socket_syn(connection_.get(), &a) == 0, "ask the socket");
+    return a;
+  }
+  /// TCP_SAVED_SYN, or empty.
+  std::optional<synfp::syn_record> saved() const {
+    bytes b(256);
+    auto n = static_cast<socklen_t>(b.size());
+    must(::getsockopt(connection_.get(), IPPROTO_TCP, TCP_SAVED_SYN, b.data(), &n) == 0,
+         "ask for TCP_SAVED_SYN");
+    return synfp::syn_record::from_bytes({b.data(), n});
+  }
+  /// The socket answers with the client's SYN, both ways.
+  void expect_genuine_on_the_socket() const {
+    const auto a = answer();
+    ASSERT_EQ(a.status, SYNFP_SOCKET_FOUND);
+    const auto record = synfp::syn_record::from_bytes({a.headers, sizeof a.headers});
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->tcp().sequence(), genuine);
+    EXPECT_TRUE(std::ranges::equal(record->tcp().option_bytes(), base_.options));
+    const auto kept = saved();
+    ASSERT_TRUE(kept);
+    EXPECT_TRUE(std::ranges::equal(kept->bytes(), record->bytes()));
+  }
+  void expect_none_on_the_socket(int status) const {
+    EXPECT_EQ(answer().status, status);
+    EXPECT_FALSE(saved());
+  }
   /// The answer is the client's SYN, with that proof.
   void expect_genuine(proof p) const {
     const auto found = find();
@@ -170,6 +212,7 @@ class scene {
  private:
   using probe_type = synfp::capture::probe<probe_config{.hook = H, .buckets = 16, .hold{1000}}>;
   two_hosts hosts_;
+  std::optional<cgroup> group_;
   std::unique_ptr<probe_type> probe_;
   mutable synfp::capture::saved_syn kept_;
   std::unique_ptr<packet_socket> wire_;
@@ -183,8 +226,8 @@ class forged_syn : public testing::TestWithParam<std::tuple<int, bool>> {
  protected:
   bool cookies() const { return std::get<0>(GetParam()) == 2; }
   template <hook H>
-  scene<H> make() const {
-    return scene<H>(std::get<0>(GetParam()), std::get<1>(GetParam()));
+  scene<H> make(bool covered = H == hook::sockops) const {
+    return scene<H>(std::get<0>(GetParam()), std::get<1>(GetParam()), covered);
   }
 };
 
@@ -623,6 +666,109 @@ std::string name_of(const testing::TestParamInfo<std::tuple<int, bool>>& one) {
   return std::string(std::get<1>(one.param) ? "v6" : "v4") + "_cookies" +
          std::to_string(std::get<0>(one.param));
 }
+// ---- with a probe in the cgroup of the socket ----
+
+TEST_P(forged_syn, on_the_socket_nothing_is_lost_without_a_forgery) {
+  auto s = make<hook::sockops>();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::verified);
+  s.expect_genuine_on_the_socket();
+  EXPECT_EQ(s.answer().proof, cookies() ? SYNFP_SOCKET_VERIFIED : SYNFP_SOCKET_EXACT);
+}
+
+// Of several SYNs the one that the connection began with.
+TEST_P(forged_syn, on_the_socket_other_sequence_numbers_before_the_handshake) {
+  auto s = make<hook::sockops>();
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    (void)s.send_syn(forged + i);
+    if (!cookies()) s.send(forged + i + 1, rst);
+    s.settle();
+  }
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine_on_the_socket();
+  s.expect_genuine(proof::verified);
+}
+
+TEST_P(forged_syn, on_the_socket_other_sequence_numbers_after_the_syn) {
+  auto s = make<hook::sockops>();
+  const std::uint32_t acknowledgment = s.send_syn(genuine);
+  for (std::uint32_t i = 0; i < 3; ++i) s.send(forged + i, syn);
+  s.settle();
+  s.send_ack(genuine, acknowledgment);
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine_on_the_socket();
+}
+
+// After it was established, nothing reaches what is kept with the socket.
+TEST_P(forged_syn, on_the_socket_after_the_handshake) {
+  auto s = make<hook::sockops>();
+  s.send_ack(genuine, s.send_syn(genuine));
+  for (std::uint32_t i = 0; i < 20; ++i) s.send(forged + i, syn);
+  s.settle();
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine_on_the_socket();
+}
+
+// The same sequence number with other options: with cookies nobody can tell, and says so; without, the kernel
+// keeps the first.
+TEST_P(forged_syn, on_the_socket_a_copy_with_other_options) {
+  auto s = make<hook::sockops>();
+  const std::uint32_t acknowledgment = s.send_syn(genuine);
+  packet_builder other = s.syn_of(genuine);
+  other.options = {2, 4, 5, 180, 1, 3, 3, 2};
+  s.send(other);
+  s.settle();
+  s.send_ack(genuine, acknowledgment);
+  ASSERT_TRUE(s.accept());
+  if (cookies()) {
+    s.expect_none_on_the_socket(SYNFP_SOCKET_CONFLICT);
+  } else {
+    s.expect_genuine_on_the_socket();
+  }
+}
+
+// Of a retransmission only the timestamp may differ.
+TEST_P(forged_syn, on_the_socket_a_retransmission) {
+  auto s = make<hook::sockops>();
+  packet_builder first = s.syn_of(genuine), second = first;
+  first.options = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 1, 1, 0, 0, 0, 0, 1, 3, 3, 7};
+  second.options = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 2, 2, 0, 0, 0, 0, 1, 3, 3, 7};
+  (void)s.send_syn(first);
+  const std::uint32_t acknowledgment = s.send_syn(second);
+  s.send_ack(genuine, acknowledgment);
+  ASSERT_TRUE(s.accept());
+  EXPECT_EQ(s.answer().status, SYNFP_SOCKET_FOUND);
+  EXPECT_TRUE(s.saved());
+  if (cookies()) {
+    EXPECT_EQ(s.answer().flags & SYNFP_SOCKET_RETRANSMITS, SYNFP_SOCKET_RETRANSMITS);
+    EXPECT_EQ(s.answer().retransmits, 1);
+  }
+}
+
+// The other hooks' records are proven too, and a forgery does not keep the proof from the client's.
+TEST_P(forged_syn, proven_by_the_socket_reuseport) {
+  auto s = make<hook::reuseport>(true);
+  (void)s.send_syn(forged);
+  if (!cookies()) s.send(forged + 1, rst);
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::verified);
+  s.expect_genuine_on_the_socket();
+}
+TEST_P(forged_syn, proven_by_the_socket_xdp) {
+  auto s = make<hook::xdp>(true);
+  (void)s.send_syn(forged);
+  if (!cookies()) s.send(forged + 1, rst);
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::verified);
+  s.expect_genuine_on_the_socket();
+}
+
 INSTANTIATE_TEST_SUITE_P(all, forged_syn, testing::Combine(testing::Values(0, 2), testing::Bool()), name_of);
 INSTANTIATE_TEST_SUITE_P(all, extension_headers,
                          testing::Combine(testing::Values(0, 2), testing::Values(true)), name_of);

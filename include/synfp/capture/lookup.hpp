@@ -13,13 +13,13 @@
 SYNFP_BEGIN_NAMESPACE
 
 /// What caught a SYN.
-enum class capture_source : std::uint8_t { none, reuseport, xdp, saved_syn, fixed };
+enum class capture_source : std::uint8_t { none, reuseport, xdp, sockops, saved_syn, fixed };
 
 /// How sure it is that the SYN is this connection's.
 enum class proof : std::uint8_t {
   none,
   tuple,     ///< addresses, ports and age match
-  verified,  ///< and the ACK that completed the handshake carried its sequence number + 1
+  verified,  ///< and the connection began with its sequence number + 1: by the ACK, or by the socket itself
   exact,     ///< the kernel kept it with this very connection (TCP_SAVED_SYN)
 };
 
@@ -67,6 +67,7 @@ constexpr std::string_view to_string(capture_source s) noexcept {
     case capture_source::none: return "none";
     case capture_source::reuseport: return "reuseport";
     case capture_source::xdp: return "xdp";
+    case capture_source::sockops: return "sockops";
     case capture_source::saved_syn: return "saved_syn";
     case capture_source::fixed: return "fixed";
   }

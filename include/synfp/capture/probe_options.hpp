@@ -15,6 +15,12 @@ namespace capture {
 struct probe_options {
   /// hook::xdp: the interface to watch.
   std::string interface;
+  /// Directories of cgroup v2. For sockets that are made in one of them, or below, after open(): the SYN of
+  /// every connection is proven when it is established and kept with its socket, so that getsockopt() answers
+  /// TCP_SAVED_SYN, also under SYN cookies, and SYNFP_SO_SYN (synfp/socket.h). hook::sockops needs at least
+  /// one; another hook can have them too, and then needs CAP_NET_ADMIN. Sockets of other network namespaces
+  /// are covered by hook::sockops alone.
+  std::vector<std::string> cgroups{};
   /// Local ports of interest, at most 8; only if probe_config::ports is empty.
   std::vector<std::uint16_t> ports{};
 };

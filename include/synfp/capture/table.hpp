@@ -18,6 +18,7 @@
 #include <synfp/capture/detail/bucket.hpp>
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/mapping.hpp>
+#include <synfp/capture/detail/netns_cookie.hpp>
 #include <synfp/capture/detail/pins.hpp>
 #include <synfp/capture/detail/slot.hpp>
 #include <synfp/capture/detail/time_namespace.hpp>
@@ -74,6 +75,11 @@ class table {
           "no file descriptor left to read this process's clock offset; raise the limit (ulimit "
           "-n, LimitNOFILE=)"};
     t.clock_offset_ = *offset;
+    if (synfp_facts_of(t.meta_.hook).namespaces != 0) {
+      const auto netns = detail::network_namespace_cookie();
+      if (!netns) return std::move(netns).error();
+      t.netns_ = *netns;
+    }
     t.watch_ = std::make_unique<watch>();
     t.claimed_ = std::make_unique<marks[]>(t.meta_.buckets);
     return t;
@@ -179,7 +185,7 @@ class table {
   // keeps it so, see bpf/table.bpf.h.
   int rank(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
     if (!fresh(slot, kernel_now)) return -1;
-    if ((slot.flags & SYNFP_VERIFIED) != 0) return 2;
+    if ((slot.flags & SYNFP_PROVEN) != 0) return 2;
     return (slot.flags & (SYNFP_CONFLICT | SYNFP_UNCHECKED)) == 0 ? 1 : 0;
   }
   bool fresh(const synfp_slot& slot, std::uint64_t kernel_now) const noexcept {
@@ -190,7 +196,7 @@ class table {
   /// `place`: the number of the record's slot in the table.
   miss look_up(const synfp_key& key, std::uint64_t now, syn_lookup& answer,
                std::size_t& place) const noexcept {
-    const synfp_u64 hash = synfp_hash(&key, meta_.secret[0], meta_.secret[1], SYNFP_LITTLE);
+    const synfp_u64 hash = synfp_hash(&key, meta_.secret[0] ^ netns_, meta_.secret[1], SYNFP_LITTLE);
     const synfp_u32 index = synfp_bucket_of(hash, meta_.buckets - 1);
     const synfp_bucket& bucket = buckets_[index];
     // For claim(); else its cache miss would begin only after those of bucket and slot.
@@ -266,20 +272,21 @@ class table {
 
   miss judge(const synfp_slot& slot, std::uint64_t kernel_now, syn_lookup& found) const noexcept {
     if (!fresh(slot, kernel_now)) return miss::stale;
-    const bool verified = (slot.flags & SYNFP_VERIFIED) != 0;
+    const bool verified = (slot.flags & SYNFP_PROVEN) != 0;
     if (!verified && (slot.flags & SYNFP_CONFLICT) != 0) return miss::conflict;
     if (!detail::to_record(slot, clock_offset_, found.record)) return miss::truncated;
     if (!verified && (slot.flags & SYNFP_UNCHECKED) != 0) return miss::unchecked;
     // Copies had other headers. Where the last copy counts it is the one in the slot, unless the stack has
     // answered several of them, with cookies. Elsewhere nobody knows which one the stack took.
-    const bool last_counts = synfp_facts_of(slot.hook).last_copy_counts != 0 && !verified;
+    const bool last_counts =
+        synfp_facts_of(slot.hook).last_copy_counts != 0 && (slot.flags & SYNFP_VERIFIED) == 0;
     if (!last_counts && detail::altered(slot, found->tcp())) return miss::conflict;
     // Another host may have the same address on another link, and a connection at the same time. The stack
     // tells them apart by the interface, which not every hook knows.
     if (synfp_facts_of(slot.hook).interface == 0 && found->source().is_link_local()) return miss::ambiguous;
     found.source = detail::traits_of(slot.hook).source;
     found.proof = verified ? proof::verified : proof::tuple;
-    found.age_ns = kernel_now - slot.time;
+    if ((slot.flags & SYNFP_LATE) == 0) found.age_ns = kernel_now - slot.time;
     return miss::none;
   }
 
@@ -287,6 +294,7 @@ class table {
   const synfp_bucket* buckets_ = nullptr;
   const synfp_counters* counts_ = nullptr;
   std::int64_t clock_offset_ = 0;
+  std::uint64_t netns_ = 0;  // cookie of this one, where a table serves several
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
   std::unique_ptr<watch> watch_;

@@ -47,6 +47,7 @@ constexpr synfp_config configure(const synfp_meta& m) noexcept {
   c.ports = m.ports;
   c.families = m.families;
   c.scope = m.scope;
+  c.hook = m.hook;
 #if defined(__x86_64__) || defined(__i386__)
   c.publish = SYNFP_PUBLISH_STORE;
 #else

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -78,6 +81,44 @@ inline setup_result<owned_fd> attach_to_interface(int program, const std::string
                                          ? "another XDP program took it meanwhile, or its bridge or bond "
                                            "carries one: use hook::reuseport"
                                          : "it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+}
+
+/// A directory of cgroup v2, open.
+inline setup_result<owned_fd> open_cgroup(const std::string& path) {
+  owned_fd opened(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.get() < 0) {
+    const int number = errno;
+    return setup_error{
+        errc::invalid, number,
+        "cannot open the cgroup " + path +
+            why(number, "name a directory of cgroup v2, for instance /sys/fs/cgroup/system.slice")};
+  }
+  struct statfs status {};
+  if (::fstatfs(opened.get(), &status) != 0 ||
+      static_cast<std::uint32_t>(status.f_type) != CGROUP2_SUPER_MAGIC)
+    return setup_error{
+        errc::invalid, 0,
+        path +
+            " is not a cgroup of version 2; see 'findmnt -t cgroup2', or mount one beside version "
+            "1: mount -t cgroup2 none DIRECTORY"};
+  return opened;
+}
+
+/// Attaches to a cgroup, for all sockets that are made in it and below from now on. Other programs there
+/// stay.
+inline setup_result<owned_fd> attach_to_cgroup(int program, bpf_attach_type type, const owned_fd& cgroup,
+                                               const std::string& path) {
+  const int fd = bpf_link_create(program, cgroup.get(), type, nullptr);
+  if (fd >= 0) return owned_fd(fd);
+  const int number = -fd;
+  return setup_error{
+      errc::system, number,
+      "cannot attach to the cgroup " + path +
+          why(number, number == EPERM
+                          ? "a program is attached there that allows no other; see 'bpftool cgroup show'"
+                      : number == EINVAL ? "this kernel has no CONFIG_CGROUP_BPF"
+                      : number == E2BIG  ? "64 programs are attached there already"
+                                         : "it needs CAP_NET_ADMIN")};
 }
 
 }  // namespace capture::detail

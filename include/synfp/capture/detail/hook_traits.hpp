@@ -21,6 +21,7 @@ namespace capture::detail {
 enum class attachment : std::uint8_t {
   listen_group,  ///< in prepare(), by its first socket
   interface,     ///< in open(), by the interface of probe_options
+  cgroup,        ///< in open(), by the cgroups of probe_options
 };
 
 /// A capability that setcap is told to give, and whether the hook does not work without it.
@@ -49,6 +50,14 @@ inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
      .capabilities = {{{CAP_BPF, "cap_bpf", true},
                        {CAP_NET_ADMIN, "cap_net_admin", true},
                        {CAP_PERFMON, "cap_perfmon", true}}}},
+    {},
+    {},
+    {.program = "synfp_sockops",
+     .attached_to = attachment::cgroup,
+     .source = capture_source::sockops,
+     .capabilities = {{{CAP_BPF, "cap_bpf", true},
+                       {CAP_NET_ADMIN, "cap_net_admin", true},
+                       {CAP_PERFMON, "cap_perfmon", true}}}},
 };
 
 /// `where`: an enum synfp_hook. Any number is allowed, for tables come from outside: nothing is known of a
@@ -61,6 +70,7 @@ constexpr const hook_traits& traits_of(hook where) noexcept {
 }
 static_assert(traits_of(hook::reuseport).source == capture_source::reuseport);
 static_assert(traits_of(hook::xdp).source == capture_source::xdp);
+static_assert(traits_of(hook::sockops).source == capture_source::sockops);
 
 }  // namespace capture::detail
 SYNFP_END_NAMESPACE

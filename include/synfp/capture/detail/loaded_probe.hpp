@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/libbpf.hpp>
 #include <synfp/capture/detail/load_failure.hpp>
+#include <synfp/capture/detail/netns_cookie.hpp>
 #include <synfp/capture/detail/owned_fd.hpp>
 #include <synfp/capture/detail/pins.hpp>
 #include <synfp/capture/pin.hpp>
@@ -42,6 +44,15 @@ class loaded_probe {
                          "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
     if (!on_interface && !options.interface.empty())
       return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
+    if (traits.attached_to == attachment::cgroup && options.cgroups.empty())
+      return setup_error{errc::invalid, 0,
+                         "hook::sockops needs a cgroup in probe_options, for instance /sys/fs/cgroup"};
+    std::vector<owned_fd> cgroups;
+    for (const std::string& path : options.cgroups) {
+      auto opened = open_cgroup(path);
+      if (!opened) return std::move(opened).error();
+      cgroups.push_back(*std::move(opened));
+    }
     if (options.ports.size() > SYNFP_MAX_PORTS || (c.port_count() != 0 && !options.ports.empty()))
       return setup_error{errc::invalid, 0,
                          "at most 8 ports, given either in probe_config or in probe_options"};
@@ -70,15 +81,31 @@ class loaded_probe {
 
     std::vector<char> log(1 << 16);
     bpf_program* wanted = nullptr;
+    bpf_program* sockops = nullptr;
+    bpf_program* getsockopt = nullptr;
     bpf_program* each = nullptr;
     bpf_object__for_each_program(each, o) {
-      const bool mine = std::strcmp(bpf_program__name(each), traits.program) == 0;
-      bpf_program__set_autoload(each, mine);
-      if (!mine) continue;
-      wanted = each;
-      bpf_program__set_log_buf(each, log.data(), log.size());
+      const auto take = [&](const char* name, bool needed, bpf_program*& as) {
+        if (!needed || std::strcmp(bpf_program__name(each), name) != 0) return false;
+        as = each;
+        return true;
+      };
+      const bool captures = take(traits.program, true, wanted);
+      const bool proves = take("synfp_sockops", !cgroups.empty(), sockops);
+      const bool answers = take("synfp_getsockopt", !cgroups.empty(), getsockopt);
+      bpf_program__set_autoload(each, captures || proves || answers);
+      if (captures || proves || answers) bpf_program__set_log_buf(each, log.data(), log.size());
     }
-    const synfp_config config = synfp::detail::configure(meta);
+    for (const char* const name : {"synfp_sockets", "synfp_socket_work", ".bss.synfp"}) {
+      bpf_map* const map = bpf_object__find_map_by_name(o, name);
+      if (map != nullptr) bpf_map__set_autocreate(map, !cgroups.empty());
+    }
+    synfp_config config = synfp::detail::configure(meta);
+    if (!cgroups.empty()) {
+      const auto netns = network_namespace_cookie();
+      if (!netns) return std::move(netns).error();
+      config.netns = *netns;
+    }
     bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
     bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
     bpf_map* const meta_map = bpf_object__find_map_by_name(o, "synfp_meta");
@@ -114,6 +141,14 @@ class loaded_probe {
       auto link = attach_to_interface(p.fds_.program, options.interface);
       if (!link) return std::move(link).error();
       p.link_ = *std::move(link);
+    }
+    for (std::size_t i = 0; i < cgroups.size(); ++i) {
+      for (const auto& [program, type] : {std::pair(sockops, BPF_CGROUP_SOCK_OPS),  //
+                                          std::pair(getsockopt, BPF_CGROUP_GETSOCKOPT)}) {
+        auto link = attach_to_cgroup(bpf_program__fd(program), type, cgroups[i], options.cgroups[i]);
+        if (!link) return std::move(link).error();
+        p.cgroup_links_.push_back(*std::move(link));
+      }
     }
     return p;
   }
@@ -185,6 +220,7 @@ class loaded_probe {
   const hook_traits* traits_;
   object_ptr object_;
   owned_fd link_;
+  std::vector<owned_fd> cgroup_links_;
   owned_fd shared_program_;
   probe_fds fds_;
   std::unique_ptr<table> records_;

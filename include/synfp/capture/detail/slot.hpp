@@ -37,7 +37,7 @@ inline bool to_record(const synfp_slot& slot, std::int64_t clock_offset, syn_rec
     return false;
 
   syn_record::arrival arrival;
-  arrival.time_ns = slot.time + static_cast<std::uint64_t>(clock_offset);
+  if ((slot.flags & SYNFP_LATE) == 0) arrival.time_ns = slot.time + static_cast<std::uint64_t>(clock_offset);
   arrival.ifindex = slot.ifindex;
   arrival.vlan = {slot.vlan[0], slot.vlan[1]};
   // Else the half-open connection has taken copies before the hook could see them.

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The SYN on the socket: plain getsockopt() of a server that knows nothing of synfp.
+#include <gtest/gtest.h>
+
+#include <synfp/socket.h>
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <synfp/capture/probe.hpp>
+#include <tuple>
+#include <vector>
+
+#include "../support/cgroup.hpp"
+#include "../support/packet_socket.hpp"
+#include "../support/sockets.hpp"
+#include "../support/two_hosts.hpp"
+
+namespace {
+
+using namespace synfp::test;
+using synfp::endpoint;
+using synfp::hook;
+using synfp::probe_config;
+
+/// TCP_SAVED_SYN, or empty.
+bytes saved_syn_of(int fd, socklen_t room = 256) {
+  bytes b(room);
+  socklen_t n = room;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, b.data(), &n) != 0) return {};
+  b.resize(n);
+  return b;
+}
+
+struct route {
+  const char* name;
+  const char* interface;
+  const char* listen;
+  const char* connect;
+};
+constexpr route routes[] = {
+    {"v4", "s0", "10.77.0.1:0", "10.77.0.1:0"},
+    {"v6", "s0", "[::]:0", "[fd77::1]:0"},
+    {"v4_on_dual_stack", "s0", "[::]:0", "10.77.0.1:0"},
+    {"link_local", "s0", "[::]:0", "[fe80::1]:0"},
+};
+
+template <hook H>
+synfp::capture::probe<probe_config{.hook = H, .buckets = 64}> open_probe(const two_hosts& hosts,
+                                                                         const std::string& cgroup) {
+  synfp::capture::probe_options options;
+  options.cgroups = {cgroup};
+  if (H == hook::xdp) options.interface = "s0";
+  return hosts.server.inside([&] {
+    auto opened = synfp::capture::probe<probe_config{.hook = H, .buckets = 64}>::open(options);
+    if (!opened) throw synfp::tools::failure(opened.error().message);
+    return *std::move(opened);
+  });
+}
+
+using parameters = std::tuple<int, hook, int, int>;
+class socket_syn : public testing::TestWithParam<parameters> {
+ protected:
+  static inline std::unique_ptr<two_hosts> hosts;
+  static inline std::unique_ptr<cgroup> group;
+  static void SetUpTestSuite() {
+    hosts = std::make_unique<two_hosts>();
+    group = std::make_unique<cgroup>();
+  }
+  static void TearDownTestSuite() {
+    hosts.reset();
+    group.reset();
+  }
+
+  template <hook H>
+  void check() {
+    const auto& [route_index, unused, cookies, save_syn] = GetParam();
+    const route& r = routes[route_index];
+    hosts->server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+    auto probe = open_probe<H>(*hosts, group->path());
+    const packet_socket wire = hosts->server.inside([&] { return packet_socket(r.interface); });
+    const fd listener = hosts->server.inside([&] {
+      const cgroup::membership inside(*group);
+      return bound(*endpoint::parse(r.listen));
+    });
+    if (save_syn != 0)
+      must(::setsockopt(listener.get(), IPPROTO_TCP, TCP_SAVE_SYN, &save_syn, sizeof save_syn) == 0,
+           "save the SYN");
+    ASSERT_TRUE(probe.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    endpoint to = *endpoint::parse(r.connect);
+    to.set_port(local_of(listener.get()).port());
+    if (to.is_link_local())
+      to = endpoint::v6(to.address(), to.port(), hosts->client.inside([] { return ::if_nametoindex("c0"); }));
+
+    for (int round = 0; round < 3; ++round) {
+      const fd client = hosts->client.inside([&] { return connected(to); });
+      const fd server = accepted(listener);
+      ASSERT_TRUE(server);
+      const auto seen = wire.next(peer_of(server.get()).port(), to.port(), 2);
+      ASSERT_FALSE(seen.empty());
+
+      struct synfp_socket_answer answer {};
+      ASSERT_EQ(synfp_socket_syn(server.get(), &answer), 0) << std::strerror(errno);
+      ASSERT_EQ(answer.status, SYNFP_SOCKET_FOUND);
+      EXPECT_EQ(answer.proof, cookies == 2 ? SYNFP_SOCKET_VERIFIED : SYNFP_SOCKET_EXACT);
+      EXPECT_EQ(bytes(answer.headers, answer.headers + answer.ip_length + answer.tcp_length),
+                bytes(seen.begin(), seen.end()));
+
+      if (save_syn == 2) {
+        const bytes whole = saved_syn_of(server.get());
+        ASSERT_EQ(whole.size(), 14 + seen.size());
+        EXPECT_TRUE(std::equal(seen.begin(), seen.end(), whole.begin() + 14));
+        EXPECT_EQ(bytes(whole.begin(), whole.begin() + 6), (bytes{2, 0, 0, 0, 0, 1}));
+        EXPECT_EQ(bytes(whole.begin() + 6, whole.begin() + 12), (bytes{2, 0, 0, 0, 0, 2}));
+      } else {
+        EXPECT_EQ(saved_syn_of(server.get()), bytes(seen.begin(), seen.end()));
+      }
+      EXPECT_EQ(saved_syn_of(server.get()), bytes()) << "it is answered once";
+    }
+  }
+};
+
+TEST_P(socket_syn, is_answered) {
+  switch (std::get<1>(GetParam())) {
+    case hook::reuseport: return check<hook::reuseport>();
+    case hook::xdp: return check<hook::xdp>();
+    case hook::sockops: return check<hook::sockops>();
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<parameters>& info) {
+  const auto& [r, h, cookies, save_syn] = info.param;
+  return std::string(h == hook::reuseport ? "reuseport"
+                     : h == hook::xdp     ? "xdp"
+                                          : "sockops") +
+         '_' + routes[r].name + "_cookies" + std::to_string(cookies) + "_save" + std::to_string(save_syn);
+}
+INSTANTIATE_TEST_SUITE_P(sockops, socket_syn,
+                         testing::Combine(testing::Range(0, 4), testing::Values(hook::sockops),
+                                          testing::Range(1, 3), testing::Range(0, 3)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(others, socket_syn,
+                         testing::Combine(testing::Range(0, 4), testing::Values(hook::reuseport, hook::xdp),
+                                          testing::Range(1, 3), testing::Range(0, 2)),
+                         name_of);
+
+}  // namespace
