@@ -4,6 +4,7 @@
 // that use a part include that part: compile time and libraries follow from the headers.
 #pragma once
 
+#include <synfp/capture/census.hpp>        // IWYU pragma: export
 #include <synfp/capture/counters.hpp>      // IWYU pragma: export
 #include <synfp/capture/first_of.hpp>      // IWYU pragma: export
 #include <synfp/capture/fixed.hpp>         // IWYU pragma: export

@@ -54,6 +54,7 @@ std::vector<command> set_up(CLI::App& app);
 command add_flood(CLI::App& app);
 command add_read(CLI::App& app);
 command add_sizing(CLI::App& app);
+command add_stats(CLI::App& app);
 command add_watch(CLI::App& app);
 
 }  // namespace cli

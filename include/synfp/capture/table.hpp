@@ -160,6 +160,7 @@ class table {
 
  private:
   friend class scanner;
+  friend struct census;
 
   static constexpr int no_slot = -2;  // below every rank
   /// Lookups in a row that found nothing while the probe did not run.
