@@ -51,6 +51,7 @@ std::string version();
 std::vector<command> set_up(CLI::App& app);
 
 /// Each registers its subcommand with the options.
+command add_doctor(CLI::App& app);
 command add_flood(CLI::App& app);
 command add_read(CLI::App& app);
 command add_sizing(CLI::App& app);
