@@ -19,7 +19,7 @@ check.py must-fail PAGE -- COMPILER FLAGS...
 check.py links PAGE...
     Every relative link leads to a file, and to a heading of it if it names one. So does every path of this repository
     that is written as code, unless it has NAME in it.
-check.py sentences PAGE INCLUDE_DIRECTORY
+check.py sentences PAGE DIRECTORY...
     What the first columns of the page quote is in string literals of the headers; \u2026 stands for what varies.
 check.py misses PAGE INCLUDE_DIRECTORY
     The page has a heading for each enumerator of `miss`, and no other.
@@ -149,9 +149,9 @@ def headers(directory):
     return "\n".join(path.read_text() for path in sorted(pathlib.Path(directory).rglob("*.hpp")))
 
 
-def check_sentences(page, directory):
+def check_sentences(page, *directories):
     # Adjacent literals are one; so are those with a value between them, which the page writes as an ellipsis.
-    code = re.sub(r'"\s*"', "", headers(directory)).replace('\\"', '"')
+    code = re.sub(r'"\s*"', "", "".join(map(headers, directories))).replace('\\"', '"')
     quoted = re.findall(r"(?m)^\| `([^`]+)` \|", page.read_text())
     failed = 0
     for sentence in quoted:
@@ -177,7 +177,7 @@ def main():
     what, *rest = sys.argv[1:]
     if what in ("sentences", "misses"):
         check = check_sentences if what == "sentences" else check_misses
-        sys.exit(0 if check(pathlib.Path(rest[0]), rest[1]) else 1)
+        sys.exit(0 if check(pathlib.Path(rest[0]), *rest[1:]) else 1)
     split = rest.index("--") if "--" in rest else len(rest)
     pages, command = [pathlib.Path(p) for p in rest[:split]], rest[split + 1:]
     if not pages:

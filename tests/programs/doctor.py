@@ -52,7 +52,7 @@ SCHEMA = {
     "interface": {"index": int, "up": bool, "driver": (str, OPTIONAL), "xdp_native": (bool, OPTIONAL),
                   "xdp_program": (int, OPTIONAL), "xdp_name": (str, OPTIONAL), "xdp_mode": (str, OPTIONAL),
                   "tcx": (list, OPTIONAL)},
-    "hook": {"loads": bool, "missing": (str, OPTIONAL), "needs_interface": bool},
+    "hook": {"loads": (bool, OPTIONAL), "missing": (str, OPTIONAL), "attaches_to": str},
     "self_test": {"references": list, "equal": (bool, OPTIONAL), "proof": (str, OPTIONAL), "miss": (str, OPTIONAL)},
 }
 ONCE = [name for name in SCHEMA if name not in ("interface", "hook", "self_test")]
@@ -187,7 +187,9 @@ class Doctor(unittest.TestCase):
                 hooks = hooks or list(missing)
                 self.assertEqual([f"hook.{name}" for name in missing], [name for name in got if name.startswith("hook.")])
                 for name, lacks in missing.items():
-                    self.assertEqual(got["hook." + name]["status"], "no" if lacks else "ok", got["hook." + name])
+                    in_cgroup = got["hook." + name]["values"]["attaches_to"] == "cgroup"
+                    self.assertEqual(got["hook." + name]["status"], "no" if lacks else "unknown" if in_cgroup else "ok",
+                                     got["hook." + name])
                     self.assertEqual(got["hook." + name]["values"]["missing"], ",".join(lacks) or None)
                     self.assertFalse(set(lacks) & {"cap_" + one for one in given})
                     if lacks:
@@ -321,7 +323,9 @@ class Doctor(unittest.TestCase):
                 for cookies in ("", ".cookies"):
                     one = got[f"self_test.{hook}.{family}{cookies}"]
                     self.assertEqual((one["status"], one["values"]["equal"]), ("ok", True), one)
-                    self.assertEqual(one["values"]["references"], ["packet"] if cookies else ["packet", "saved_syn"])
+                    # A hook on a cgroup answers TCP_SAVED_SYN under cookies too.
+                    saved = not cookies or got["hook." + hook]["values"]["attaches_to"] == "cgroup"
+                    self.assertEqual(one["values"]["references"], ["packet", "saved_syn"] if saved else ["packet"])
             self.assertIn(hook, got["report"]["sources"])
         self.assertEqual(got["self_test.reuseport.ipv4.cookies"]["values"]["proof"], "verified")
         for family in ("ipv4", "ipv6"):
@@ -332,7 +336,8 @@ class Doctor(unittest.TestCase):
         def state():
             return (self.net.server.run("ip -j link; ip -j addr; sysctl net.ipv4.tcp_syncookies"), sh("ip netns | sort"),
                     sorted(one["name"] for one in json.loads(sh("bpftool -j prog list"))
-                           if one.get("name", "").startswith("synfp")))
+                           if one.get("name", "").startswith("synfp")),
+                    sh("find /sys/fs/cgroup -name 'synfp-doctor*'"))
         self.doctor()
         before = state()
         self.doctor()

@@ -46,7 +46,7 @@ TEST(capture_census, each_record_is_counted_once_by_what_a_lookup_says_of_it) {
                                 synfp::SYNFP_CONFLICT,
                                 synfp::SYNFP_UNCHECKED,
                                 synfp::SYNFP_CONFLICT | synfp::SYNFP_VERIFIED,
-                                synfp::SYNFP_UNCHECKED | synfp::SYNFP_VERIFIED};
+                                synfp::SYNFP_UNCHECKED | synfp::SYNFP_ESTABLISHED};
   for (std::uint16_t way = 0; const std::uint8_t f : flags) {
     ++way;
     fake.put(from_port(way), now, way).flags = f;

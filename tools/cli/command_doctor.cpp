@@ -78,9 +78,11 @@ std::vector<finding> examine(const settings& s) {
                    fmt::format("{} more, not looked at", interfaces.size() - most),
                    "name one with --interface"});
   add("self_test.saved_syn", 10s, doctor::test_saved_syn);
+  const std::string cgroup = doctor::own_cgroup::unused_directory();
   for (const synfp::synfp_u8 which : doctor::all_hooks()) {
     add("self_test." + doctor::hook_name(which), 20s,
-        [which](const doctor::report& say) { doctor::test_hook(which, say); });
+        [&](const doctor::report& say) { doctor::test_hook(which, cgroup, say); });
+    if (!cgroup.empty()) ::rmdir(cgroup.c_str());  // of a check that was killed
   }
   return all;
 }
@@ -199,8 +201,9 @@ its name; what was found; what to do. The last line is the verdict.
 
 The self-test loads each hook and makes connections over loopback, IPv4 and IPv6, with SYN cookies and
 without. What the hook says must equal, byte for byte, what a packet socket saw and what the kernel saved. As
-root it does so in a network namespace of its own, so nothing is attached where traffic is. Without
-CAP_SYS_ADMIN it uses this one's loopback, attaches only to its own listener and leaves cookies as they are.
+root it does so in a network namespace and a cgroup of its own, so nothing is attached where traffic is.
+Without CAP_SYS_ADMIN it uses this one's loopback, attaches only to its own listener and leaves cookies as
+they are.
 
 Each check runs in a process of its own and is given up after some seconds, so that a filter that kills or a
 file system that hangs ends the check and not the report.

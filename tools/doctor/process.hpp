@@ -85,7 +85,9 @@ inline std::string capability_name(unsigned number) {
 /// The hooks of this build, by number; each has a line in hook_table.
 inline std::vector<synfp_u8> all_hooks() {
   std::vector<synfp_u8> hooks;
-  for (synfp_u8 i = 1; i < SYNFP_HOOKS; ++i) hooks.push_back(i);
+  for (synfp_u8 i = 1; i < SYNFP_HOOKS; ++i) {
+    if (capture::detail::traits_of(i).source != capture_source::none) hooks.push_back(i);
+  }
   return hooks;
 }
 inline std::string hook_name(synfp_u8 which) {

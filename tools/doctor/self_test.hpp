@@ -4,6 +4,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -11,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,8 +31,10 @@
 #include <synfp/capture/detail/loaded_probe.hpp>
 #include <synfp/capture/probe_options.hpp>
 #include <synfp/capture/saved_syn.hpp>
+#include <synfp/capture/socket.hpp>
 #include <synfp/net/detail/socket_name.hpp>
 
+#include "cgroup.hpp"
 #include "finding.hpp"
 #include "isolated.hpp"
 #include "own_network.hpp"
@@ -233,42 +237,97 @@ inline void test_saved_syn(const report& say) {
   }
 }
 
-/// Loads the hook's program; attaches it only in a network of the caller's own, or to a listener of its own.
-inline setup_result<capture::detail::loaded_probe> open_hook(synfp_u8 which, bool own) {
-  const probe_config config{.hook = static_cast<hook>(which), .buckets = 256};
-  capture::probe_options options;
-  // No interface has a name with a slash: the program is loaded, and attaching fails for that reason.
-  if (capture::detail::traits_of(which).attached_to == capture::detail::attachment::interface)
-    options.interface = own ? "lo" : "/";
-  return capture::detail::loaded_probe::open(config, options);
-}
+/// A cgroup for this process alone, below its own, as long as this lives.
+class own_cgroup {
+ public:
+  /// `directory`: where it is to be; empty: nowhere.
+  explicit own_cgroup(std::string directory) : directory_(std::move(directory)) {
+    if (directory_.empty() || ::mkdir(directory_.c_str(), 0755) != 0) return;
+    before_ = directory_.substr(0, directory_.rfind('/'));
+    entered_ = enter(directory_);
+  }
+  ~own_cgroup() {
+    if (entered_) enter(before_);
+    if (!before_.empty()) ::rmdir(directory_.c_str());
+  }
+  own_cgroup(const own_cgroup&) = delete;
+  own_cgroup& operator=(const own_cgroup&) = delete;
 
-inline void test_hook(synfp_u8 which, const report& say) {
+  bool entered() const { return entered_; }
+  const std::string& directory() const { return directory_; }
+
+  /// A name that nobody else uses; empty where none can be made. If a check is killed, whoever started it
+  /// removes the directory.
+  static std::string unused_directory() {
+    const cgroup_place at = find_cgroup();
+    if (!at.mount || !at.path || at.outside) return {};
+    return at.directory() + "/synfp-doctor-" + std::to_string(::getpid());
+  }
+
+ private:
+  static bool enter(const std::string& directory) {
+    const capture::detail::owned_fd file(::open((directory + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    return file.get() >= 0 && ::write(file.get(), "0", 1) == 1;
+  }
+  std::string directory_, before_;
+  bool entered_ = false;
+};
+
+inline void test_hook(synfp_u8 which, const std::string& cgroup_directory, const report& say) {
+  using capture::detail::attachment;
   const auto& traits = capture::detail::traits_of(which);
   const std::string name = hook_name(which);
+  const std::string missing = capture::detail::missing_capabilities(traits);
+  // What this attaches is seen by nobody else: it is in a network and a cgroup of this process's own, or on
+  // a listener of its own.
+  const bool in_cgroup = traits.attached_to == attachment::cgroup;
+  const own_cgroup cgroup(in_cgroup ? cgroup_directory : std::string());
   const std::string trouble = enter_own_network();
   const bool own = trouble.empty();
   if (own) write_sysctl("net/ipv4/tcp_syncookies", "1");
-  const std::string missing = capture::detail::missing_capabilities(traits);
-  auto opened = open_hook(which, own);
-  const bool on_listener = traits.attached_to == capture::detail::attachment::listen_group;
+  capture::probe_options options;
+  // No interface has a name with a slash: the program is loaded, and attaching fails for that reason.
+  const bool on_interface = traits.attached_to == attachment::interface;
+  if (on_interface) options.interface = own ? "lo" : "/";
+  if (in_cgroup) {
+    if (!cgroup.entered()) {
+      say({missing.empty() ? status::unknown : status::no, "hook." + name,
+           missing.empty() ? "not tried: no cgroup of version 2 can be made below that of this process"
+                           : "missing " + missing,
+           "see the line of the cgroup",
+           facts()
+               .add("loads", std::optional<bool>())
+               .add("missing", missing.empty() ? std::optional<std::string>() : missing)
+               .add("attaches_to", "cgroup")
+               .json()});
+      return;
+    }
+    options.cgroups = {cgroup.directory()};
+  }
+  auto opened =
+      capture::detail::loaded_probe::open({.hook = static_cast<hook>(which), .buckets = 256}, options);
   const bool only_loaded =
-      !opened && opened.error().code == errc::invalid && opened.error().os == ENODEV && !own;
+      !opened && on_interface && !own && opened.error().code == errc::invalid && opened.error().os == ENODEV;
   say({opened || only_loaded ? status::ok : status::no, "hook." + name,
        opened || only_loaded ? "loads" : opened.error().message, "",
        facts()
            .add("loads", opened || only_loaded)
            .add("missing", missing.empty() ? std::optional<std::string>() : missing)
-           .add("needs_interface", !on_listener)
+           .add("attaches_to", on_interface ? "interface"
+                               : in_cgroup  ? "cgroup"
+                                            : "listener")
            .json()});
   if (!opened && !only_loaded) return;
   if (!opened) {
     say({status::unknown, "self_test." + name, "not tried: " + trouble, "run it as root"});
     return;
   }
-  const tested_source source{
-      [&](int fd) { return opened->prepare(fd, true); },
-      [&](const capture::connection& c) { return opened->records().claim(c, capture::now_ns()); }};
+  const capture::socket socket;
+  const tested_source source{[&](int fd) { return opened->prepare(fd, true); },
+                             [&](const capture::connection& c) {
+                               return in_cgroup ? socket.claim(c, capture::now_ns())
+                                                : opened->records().claim(c, capture::now_ns());
+                             }};
   test_families("self_test." + name, own, source, say);
 }
 
