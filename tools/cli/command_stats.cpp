@@ -100,7 +100,7 @@ advice advise(const synfp_meta& meta, double slots_per_second) {
 
 class reader {
  public:
-  reader(const settings& s, const waiter& signals) : s_(s), signals_(signals) {
+  explicit reader(const settings& s) : s_(s) {
     ::stat(s.pins.c_str(), &directory_);
     auto table = capture::table::open(s.pins);
     if (!table) throw failure(table.error().message);
@@ -137,7 +137,6 @@ class reader {
 
  private:
   const settings& s_;
-  const waiter& signals_;
   struct stat directory_ {};
   std::optional<capture::table> table_;
   counters before_{};
@@ -311,7 +310,7 @@ void write_out(std::string_view text, const waiter& signals) {
 
 int stats(const settings& s) {
   const waiter signals;
-  reader probe(s, signals);
+  reader probe(s);
   // What follows only reads memory and /proc. A failure is no reason to show nothing: there is no /proc here.
   (void)drop_privileges();
   const synfp_meta& meta = probe.table().meta();
