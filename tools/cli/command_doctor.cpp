@@ -111,7 +111,7 @@ verdict judge(const std::vector<finding>& all) {
     const std::string source = tested(f);
     if (f.name == "io_uring") v.io_uring = f.status == status::ok || f.status == status::warn;
     if (!source.empty() && f.status == status::no) failed.insert(source);
-    if (f.what.compare(0, 5, "WRONG") == 0) v.wrong = true;
+    if (f.what == doctor::wrong_record) v.wrong = true;
     if (!source.empty() && f.status == status::ok &&
         std::find(v.sources.begin(), v.sources.end(), source) == v.sources.end())
       v.sources.push_back(source);

@@ -20,7 +20,7 @@
 namespace synfp::doctor {
 
 /// The numbers of attach types that are newer than some headers.
-enum : std::uint32_t { attach_sock_ops = 3, attach_getsockopt = 21, attach_tcx_ingress = 46 };
+enum : std::uint32_t { attach_sock_ops = 3, attach_tcx_ingress = 46 };
 
 /// The programs at an attach point, by id: `target` is a cgroup's descriptor or an interface's index. Empty,
 /// with errno, if the kernel does not say: EINVAL if it has no such point, EPERM without CAP_NET_ADMIN.

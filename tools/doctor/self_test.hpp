@@ -43,6 +43,9 @@
 
 namespace synfp::doctor {
 
+/// What a finding says of a source that must not be used.
+inline constexpr const char* wrong_record = "WRONG: the record is not the connection's SYN";
+
 using header_bytes = std::vector<std::uint8_t>;
 
 /// What a source is asked: prepare() between bind() and listen(), claim() for the accepted connection.
@@ -194,7 +197,7 @@ inline finding test_source(const std::string& name, int family, const tested_sou
   if (!equal)
     return finish(status::unknown, "a record, and nothing to compare it with: that needs CAP_NET_RAW");
   if (!*equal)
-    return finish(status::no, "WRONG: the record is not the connection's SYN",
+    return finish(status::no, wrong_record,
                   "do not use this hook, and report it with the output of synfp doctor --json");
   std::string against = references.front();
   if (references.size() > 1) against += " and " + references.back();
