@@ -95,12 +95,12 @@ static __always_inline int synfp_fetch_header(const struct synfp_source* source,
      * The 6.1 verifier learns from neither. */
     synfp_u64 size = n;
 
+    /* First: a 6.12 verifier that compares the sum forgets the bounds of the size. */
+    if (source->is_memory && offset + n > source->length) return -1;
     asm volatile("" : "+r"(size));
     if (size < 4 || size > SYNFP_TCP_BYTES) return -1;
-    if (source->is_memory) {
-      if (offset + size > source->length) return -1;
+    if (source->is_memory)
       return (int)bpf_probe_read_kernel(to, (synfp_u32)size, (const void*)(source->memory + offset));
-    }
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, (synfp_u32)size,
                                        BPF_HDR_START_NET);
   }
