@@ -11,6 +11,7 @@
 //   none                  net::server without a source
 //   saved_syn             TCP_SAVE_SYN, one getsockopt per connection
 //   reuseport, xdp        the probe; xdp native on the server's veth
+//   kprobe                the probe; a row without figures on a kernel that cannot attach it
 //   reuseport+saved_syn   the echo server's default, trust::strict: the kernel's copy is asked too unless the
 //                         ACK has verified the record
 //   ..._tuple             the same with trust::tuple: it is asked only when the probe misses; the kernel
@@ -21,11 +22,14 @@
 // and of the differences to `none` within a round. Then one more round with kernel.bpf_stats_enabled, which
 // slows the programs down a little: their own run time. Checked: every connection had its SYN (but with
 // `none`).
+//
+//   accept-cost OUTPUT.json [ROUNDS]
 #include <bpf/bpf.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <random>
@@ -46,7 +50,6 @@ using synfp::hook;
 using synfp::probe_config;
 using synfp::task;
 
-constexpr int rounds = 31;
 constexpr int connections = 1000;
 constexpr int batch = 100;  // of connections that are open at once
 
@@ -106,11 +109,14 @@ sample run(const synfp::test::two_hosts& hosts, Source& source) {
 }
 
 template <hook H>
-auto open_probe(const synfp::test::two_hosts& hosts) {
+auto try_probe(const synfp::test::two_hosts& hosts) {
   synfp::capture::probe_options options;
   if (H == hook::xdp) options.interface = "s0";
-  auto opened =
-      hosts.server.inside([&] { return synfp::capture::probe<probe_config{.hook = H}>::open(options); });
+  return hosts.server.inside([&] { return synfp::capture::probe<probe_config{.hook = H}>::open(options); });
+}
+template <hook H>
+auto open_probe(const synfp::test::two_hosts& hosts) {
+  auto opened = try_probe<H>(hosts);
   if (!opened) bench::fail(opened.error().message);
   return *std::move(opened);
 }
@@ -126,7 +132,9 @@ double run_time(int program) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::require(argc == 2, "usage: accept-cost OUTPUT.json");
+  bench::require(argc == 2 || argc == 3, "usage: accept-cost OUTPUT.json [ROUNDS]");
+  const int rounds = argc == 3 ? std::atoi(argv[2]) : 31;
+  bench::require(rounds > 0, "ROUNDS is a number above 0");
   const synfp::test::two_hosts hosts;
 
   double program_ns = 0;  // of the last run with a probe
@@ -136,7 +144,7 @@ int main(int argc, char** argv) {
     program_ns = (run_time(probe.fds().program) - before) / (connections + batch);
     return s;
   };
-  const std::vector<std::pair<std::string, std::function<sample()>>> variants = {
+  std::vector<std::pair<std::string, std::function<sample()>>> variants = {
       {"none",
        [&] {
          synfp::capture::none source;
@@ -170,6 +178,14 @@ int main(int argc, char** argv) {
          synfp::capture::first_of both(synfp::capture::trust::tuple, probe, kept);
          return measure(probe, both);
        }}};
+
+  const bool kprobe = static_cast<bool>(try_probe<hook::kprobe>(hosts));
+  if (kprobe) {
+    variants.emplace_back("kprobe", [&] {
+      auto probe = open_probe<hook::kprobe>(hosts);
+      return measure(probe, probe);
+    });
+  }
 
   std::map<std::string, std::vector<double>> cost;
   std::vector<std::size_t> order(variants.size());
@@ -214,8 +230,16 @@ int main(int argc, char** argv) {
       ratio.push_back(cost[name][static_cast<std::size_t>(i)] / cost["none"][static_cast<std::size_t>(i)]);
     report.figure("accept_cost_" + id + "_over_none", bench::median(ratio));
   }
+  if (!kprobe) {
+    report.row({{"capture", "kprobe: not on this kernel"},
+                {"us per connection", nullptr},
+                {"above none, us", nullptr},
+                {"quartile 1", nullptr},
+                {"quartile 3", nullptr},
+                {"program, ns", nullptr}});
+  }
   std::vector<double> strict;
-  for (std::size_t i = 0; i < rounds; ++i)
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rounds); ++i)
     strict.push_back(cost["reuseport+saved_syn"][i] / cost["reuseport+saved_syn_tuple"][i]);
   report.figure("accept_cost_strict_over_tuple", bench::median(strict));
   report.write(argv[1]);

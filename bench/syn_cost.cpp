@@ -12,10 +12,15 @@
 // every new key for ever, a row as well. (At 128 MiB a round takes longer than the default hold: there the
 // holding table stores, as "stored %" says.)
 //
+// In the stack: what the programs of the hooks take of a real connection, by kernel.bpf_stats, which a
+// program that cannot be run by itself has to be measured by. xdp runs for every packet of it. A row without
+// figures: this kernel cannot attach kprobe.
+//
 // Variants take turns in every round, in random order; medians over rounds, of differences within a round.
 // Checked: every run counted, the last keys found in the maps.
 //
 //   syn-cost OUTPUT.json             the benchmark
+//   syn-cost --in-stack OUTPUT.json  only that part
 //   syn-cost --compare OBJECT ...    builds of peers.bpf.o against each other, for work on bpf/
 #include <algorithm>
 #include <functional>
@@ -24,8 +29,11 @@
 #include <random>
 #include <string>
 #include <synfp/capture/probe.hpp>
+#include <type_traits>
 #include <vector>
 
+#include "../tests/support/sockets.hpp"
+#include "../tests/support/two_hosts.hpp"
 #include "frames.hpp"
 #include "peers.hpp"
 #include "report.hpp"
@@ -243,6 +251,58 @@ void store(bench::report& report, std::uint32_t buckets, int rounds) {
   if (suffix.empty()) report.figure("syn_store_table_ns", table);
 }
 
+/// The programs' own time of 2,000 connections in each of five rounds, the hooks in turns.
+void in_stack(bench::report& report) {
+  using synfp::hook;
+  constexpr int connections = 2000, rounds = 5;
+  const synfp::test::two_hosts hosts;
+  const synfp::test::fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  bench::require(static_cast<bool>(stats), "cannot enable kernel.bpf_stats");
+  std::map<std::string, std::vector<double>> runs, ns;
+  const auto measure = [&]<hook H>(const std::string& name, std::integral_constant<hook, H>) {
+    synfp::capture::probe_options options;
+    if (H == hook::xdp) options.interface = "s0";
+    auto probe = hosts.server.inside(
+        [&] { return synfp::capture::probe<synfp::probe_config{.hook = H}>::open(options); });
+    if (!probe && H == hook::kprobe) return;
+    if (!probe) bench::fail(probe.error().message);
+    const auto listener =
+        hosts.server.inside([&] { return synfp::test::bound(synfp::endpoint::v4(10, 77, 0, 1, 8080)); });
+    bench::require(probe->prepare(listener.get(), true).has_value() && ::listen(listener.get(), 16) == 0,
+                   "listen");
+    for (int i = 0; i < connections; ++i) {
+      auto client =
+          hosts.client.inside([&] { return synfp::test::connected(synfp::test::local_of(listener.get())); });
+      const auto server = synfp::test::accepted(listener);
+      synfp::test::reset(std::move(client));
+    }
+    const auto counted = probe->records().counters();
+    bench::require(counted[synfp::SYNFP_COUNT_STORED] == connections, "a SYN was not stored: " + name);
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    bench::require(bpf_obj_get_info_by_fd(probe->fds().program, &info, &length) == 0,
+                   "BPF_OBJ_GET_INFO_BY_FD");
+    runs[name].push_back(static_cast<double>(info.run_cnt) / connections);
+    ns[name].push_back(static_cast<double>(info.run_time_ns) / connections);
+  };
+  for (int round = 0; round < rounds; ++round) {
+    measure("reuseport", std::integral_constant<hook, hook::reuseport>());
+    measure("xdp", std::integral_constant<hook, hook::xdp>());
+    measure("kprobe", std::integral_constant<hook, hook::kprobe>());
+  }
+  for (const char* name : {"reuseport", "xdp", "kprobe"}) {
+    const bool there = ns.count(name) != 0;
+    using nlohmann::json;
+    report.row({{"a connection, in the stack",
+                 there ? std::string(name) : std::string(name) + ": not on this kernel"},
+                {"runs of the program", there ? json(bench::median(runs[name])) : json()},
+                {"ns of the program", there ? json(bench::median(ns[name])) : json()},
+                {"quartile 1", there ? json(bench::quantile(ns[name], 0.25)) : json()},
+                {"quartile 3", there ? json(bench::quantile(ns[name], 0.75)) : json()}});
+    if (there) report.figure(std::string("syn_in_stack_") + name + "_ns", bench::median(ns[name]));
+  }
+}
+
 /// Builds of peers.bpf.c in turns: what a change of bpf/ does, on a machine that is never quiet.
 void compare(bench::report& report, const std::vector<const char*>& objects) {
   const frame syn = bench::make_frame(false, bench::transport::tcp, bench::flag_syn, 0);
@@ -297,10 +357,16 @@ int main(int argc, char** argv) {
     compare(report, {argv + 2, argv + argc});
     return 0;
   }
-  bench::require(argc == 2, "usage: syn-cost OUTPUT.json | --compare OBJECT ...");
+  if (argc == 3 && std::string(argv[1]) == "--in-stack") {
+    in_stack(report);
+    report.write(argv[2]);
+    return 0;
+  }
+  bench::require(argc == 2, "usage: syn-cost OUTPUT.json | --in-stack OUTPUT.json | --compare OBJECT ...");
   nonsyn(report);
   store(report, synfp::probe_config{}.buckets, 21);
   store(report, 512, 11);
   store(report, 65536, 5);
+  in_stack(report);
   report.write(argv[1]);
 }

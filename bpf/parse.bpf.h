@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 // From a packet to a record: Ethernet with up to eight VLAN tags, IPv4 with options, IPv6 with a bounded
-// number of extension headers, TCP. The same code reads a linear packet (XDP) and a socket buffer
-// (reuseport).
+// number of extension headers, TCP. The same code reads a linear packet (XDP), a socket buffer
+// (reuseport) and the kernel's memory (kprobe).
 #ifndef SYNFP_PARSE_BPF_H
 #define SYNFP_PARSE_BPF_H
 
@@ -34,15 +34,20 @@ enum {
 /* Where bytes come from, and what it means that they are seen there. The flags are constants, so that each
  * program keeps only its own half of the parser. */
 struct synfp_source {
-  int is_skb;      /* a socket buffer, `skb`; else the linear packet from `data` to `end` */
+  int is_skb;    /* a socket buffer, `skb`; or */
+  int is_memory; /* `length` bytes of the kernel's memory at `memory`, from the IP header on; else the linear
+                    packet from `data` to `end` */
   int at_listener; /* the stack has looked at the packet and chosen a listener for it; else nobody has yet */
   int no_loops; /* the program is also loaded without CAP_PERFMON, and then loops cost too much to verify */
   int acks;     /* an ACK that may complete a handshake is wanted, too */
+  int checked; /* at_listener: the stack has verified the checksum, and found the TCP header at `transport` */
   void* skb;
   const synfp_u8* data;
   const synfp_u8* end;
   synfp_u64 length; /* at_listener: of the buffer, from where the stack has got to: the TCP header, unless a
                        netfilter hook asks before TCP does */
+  synfp_u64 memory;
+  synfp_u64 transport; /* checked: offset of the TCP header from the IP header */
   struct synfp_counters* counters;
 };
 
@@ -69,6 +74,10 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
 
   if (source->is_skb)
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, n, BPF_HDR_START_NET);
+  if (source->is_memory) {
+    if (offset + n > source->length) return -1;
+    return (int)bpf_probe_read_kernel(to, n, (const void*)(source->memory + offset));
+  }
   from = source->data + offset;
   if (from + n > source->end) return -1;
 #pragma unroll
@@ -81,13 +90,17 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
  */
 static __always_inline int synfp_fetch_header(const struct synfp_source* source, synfp_u64 offset,
                                               synfp_u8* to, synfp_u64 n) {
-  if (source->is_skb) {
+  if (source->is_skb || source->is_memory) {
     /* In 64 bits, and not known to be a multiple of 4: else clang writes the lower bound as "is not 0".
      * The 6.1 verifier learns from neither. */
     synfp_u64 size = n;
 
+    /* First: a 6.12 verifier that compares the sum forgets the bounds of the size. */
+    if (source->is_memory && offset + n > source->length) return -1;
     asm volatile("" : "+r"(size));
     if (size < 4 || size > SYNFP_TCP_BYTES) return -1;
+    if (source->is_memory)
+      return (int)bpf_probe_read_kernel(to, (synfp_u32)size, (const void*)(source->memory + offset));
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, (synfp_u32)size,
                                        BPF_HDR_START_NET);
   }
@@ -272,17 +285,23 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
 
     if (synfp_fetch(source, start, ip, 40) || ip[0] >> 4 != 6) return -SYNFP_COUNT_BAD_IP;
     length = 40 + synfp_host_at(ip + 4);
-    walked = synfp_skip_extensions(source, start, ip[6], slot->time);
-    if (walked <= 0) {
+    if (source->checked) {
+      walked = (synfp_s64)source->transport;
+      if (source->transport > SYNFP_MAX_OFFSET) refusal = SYNFP_COUNT_EXTENSIONS;
+    } else {
+      walked = synfp_skip_extensions(source, start, ip[6], slot->time);
+    }
+    if (!source->checked && walked <= 0) {
       /* The stack got to TCP on a way that this walk does not know. If it is there now (not in a netfilter
        * hook before, where the buffer begins with the IP header), that is where TCP is. */
       if (!source->at_listener || source->length == length) return (int)walked;
       walked = 0;
       refusal = SYNFP_COUNT_EXTENSIONS;
     }
-    is_fragment = (walked & SYNFP_FIRST_FRAGMENT) != 0;
+    is_fragment = !source->checked && (walked & SYNFP_FIRST_FRAGMENT) != 0;
     offset = (synfp_u64)walked & (SYNFP_FIRST_FRAGMENT - 1);
-    if (offset > SYNFP_MAX_OFFSET) return -SYNFP_COUNT_EXTENSIONS; /* only the verifier does not know */
+    if (!source->checked && offset > SYNFP_MAX_OFFSET)
+      return -SYNFP_COUNT_EXTENSIONS; /* only the verifier does not know */
   } else {
     synfp_u64 fragment;
 
@@ -296,8 +315,8 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
   }
   if (is_fragment) return synfp_parse_fragment(source, start, offset, slot);
 
-  if (source->at_listener && offset == 0 ? bpf_skb_load_bytes(source->skb, 0, tcp, 20)
-                                         : synfp_fetch(source, start + offset, tcp, 20))
+  if (source->is_skb && offset == 0 ? bpf_skb_load_bytes(source->skb, 0, tcp, 20)
+                                    : synfp_fetch(source, start + offset, tcp, 20))
     return -SYNFP_COUNT_BAD_TCP;
   flags = tcp[13];
   is_syn = (flags & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) == SYNFP_TCP_SYN;
@@ -319,7 +338,8 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
     if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE))
       return -SYNFP_COUNT_MAPPED;
   }
-  if (!source->is_skb && (synfp_u64)(source->end - source->data) < start + length) return -SYNFP_COUNT_BAD_IP;
+  if (!source->at_listener && (synfp_u64)(source->end - source->data) < start + length)
+    return -SYNFP_COUNT_BAD_IP;
   header = ((synfp_u64)tcp[12] >> 4) * 4;
   if (refusal == 0 && (length < offset + 20 || offset + header > length)) {
     /* The stack has checked that a header is whole. It believes the buffer and not the IP header where that
@@ -340,7 +360,8 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
 
   slot->tcp_offset = (synfp_u8)(offset / 4);
   if (synfp_fetch_header(source, start + offset, slot->tcp, header)) return -SYNFP_COUNT_BAD_TCP;
-  if (source->at_listener && (source->length != length - offset || source->length > SYNFP_CHECKED_BYTES)) {
+  if (source->at_listener && !source->checked &&
+      (source->length != length - offset || source->length > SYNFP_CHECKED_BYTES)) {
     slot->flags |= SYNFP_UNCHECKED;
     synfp_count(source->counters, SYNFP_COUNT_UNCHECKED);
   }

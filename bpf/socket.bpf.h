@@ -71,12 +71,8 @@ static __always_inline void synfp_store32(synfp_u8* to, synfp_u32 value) {
 static __always_inline synfp_u64 synfp_netns_of(struct bpf_sock_ops* ctx, int* ours) {
   synfp_u64 cookie = bpf_get_netns_cookie(ctx);
 
-  if (synfp_configuration.hook == SYNFP_HOOK_SOCKOPS) {
-    *ours = 1;
-    return cookie;
-  }
-  *ours = cookie == synfp_configuration.netns;
-  return 0;
+  *ours = synfp_configuration.netns == 0 || cookie == synfp_configuration.netns;
+  return synfp_facts_of(synfp_configuration.hook).namespaces ? cookie : 0;
 }
 
 /* Addresses, ports and the sequence number of the first byte that an established connection expects. */

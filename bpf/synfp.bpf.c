@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// The probe: one object, one program per hook. Programs look at SYNs (and, on the listener, at the ACK that
-// completes a cookie handshake), write records into the table and let every packet pass untouched.
+// The probe, but for hook kprobe: one object, one program per hook. Programs look at SYNs (and, on the
+// listener, at the ACK that completes a cookie handshake), write records into the table and let every packet
+// pass untouched.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -324,6 +324,10 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
  *
  * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful.
  *
+ * kprobe: as with reuseport there is neither a connection nor a request. But nothing shows which of several
+ * SYNs the stack answered with a cookie was completed, nor which of several devices, if listeners are bound
+ * to them, had which SYN: so it is judged as xdp is.
+ *
  * sockops: it stores what the stack answers with cookies, and what it knows when a connection is established.
  */
 static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const synfp_u8 hook,

@@ -1,5 +1,5 @@
-# Compiles bpf/ for both byte orders and generates synfp/detail/bpf_object.hpp: the objects as bytes, and what their
-# BTF says as static_asserts. Only this build step needs clang; the installed headers do not.
+# Compiles bpf/ for both byte orders and generates synfp/detail/bpf_object.hpp and bpf_request_object.hpp: the objects
+# as bytes, and what their BTF says as static_asserts. Only this build step needs clang; the installed headers do not.
 synfp_find_libbpf(REQUIRED)
 find_program(SYNFP_BPF_CLANG NAMES clang clang-14)
 find_program(SYNFP_BPF_STRIP NAMES llvm-strip llvm-strip-14)
@@ -35,27 +35,32 @@ function(synfp_compile_bpf object source)
     VERBATIM)
 endfunction()
 
-foreach(byte_order bpfel bpfeb)
-  set(object ${CMAKE_CURRENT_BINARY_DIR}/synfp.${byte_order}.o)
-  synfp_compile_bpf(${object} ${synfp_SOURCE_DIR}/bpf/synfp.bpf.c TARGET ${byte_order})
-  list(APPEND bpf_objects ${object})
-endforeach()
-
 set(SYNFP_GENERATED_DIR ${CMAKE_CURRENT_BINARY_DIR}/generated)
-set(bpf_header ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp)
 add_executable(embed_bpf EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/cmake/embed_bpf.c)
 target_link_libraries(embed_bpf PRIVATE PkgConfig::libbpf)
 file(MAKE_DIRECTORY ${SYNFP_GENERATED_DIR}/synfp/detail)
-add_custom_command(
-  OUTPUT ${bpf_header}
-  COMMAND embed_bpf ${bpf_objects} > ${bpf_header}
-  DEPENDS embed_bpf ${bpf_objects}
-  COMMENT "Embedding the BPF programs"
-  VERBATIM)
+# synfp_embed_probe(SOURCE NAME): generates synfp/detail/NAME.hpp from bpf/SOURCE.bpf.c.
+function(synfp_embed_probe source name)
+  foreach(byte_order bpfel bpfeb)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${source}.${byte_order}.o)
+    synfp_compile_bpf(${object} ${synfp_SOURCE_DIR}/bpf/${source}.bpf.c TARGET ${byte_order})
+    list(APPEND objects ${object})
+  endforeach()
+  set(header ${SYNFP_GENERATED_DIR}/synfp/detail/${name}.hpp)
+  add_custom_command(
+    OUTPUT ${header}
+    COMMAND embed_bpf ${name} ${objects} > ${header}
+    DEPENDS embed_bpf ${objects}
+    COMMENT "Embedding bpf/${source}.bpf.c"
+    VERBATIM)
+  set(bpf_headers ${bpf_headers} ${header} PARENT_SCOPE)
+endfunction()
+synfp_embed_probe(synfp bpf_object)
+synfp_embed_probe(request bpf_request_object)
 if(SYNFP_INSTALL)
   set(all ALL)  # what install() copies has to be built
 endif()
-add_custom_target(synfp_bpf_object ${all} DEPENDS ${bpf_header})
+add_custom_target(synfp_bpf_object ${all} DEPENDS ${bpf_headers})
 
 # For programs that load the probe: adds libbpf and the generated header.
 add_library(synfp_probe INTERFACE)

@@ -19,7 +19,7 @@ if(TARGET synfp_probe)
   list(APPEND components probe)
   # The object is inside: users need no clang. In a directory that only users of the probe search: who forgets to link
   # synfp::probe gets one sentence from the compiler instead of undefined symbols from the linker.
-  install(FILES ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp
+  install(FILES ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_object.hpp ${SYNFP_GENERATED_DIR}/synfp/detail/bpf_request_object.hpp
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp-probe/synfp/detail)
 endif()
 if(TARGET synfp)

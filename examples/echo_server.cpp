@@ -218,8 +218,8 @@ setup_result<std::optional<capture::pinned>> pin(const Probe& probe, const setti
 template <hook Hook>
 int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   capture::probe_options options;
-  if constexpr (Hook == hook::xdp) {
-    options.interface = s.interface;
+  if constexpr (Hook == hook::xdp) options.interface = s.interface;
+  if constexpr (Hook != hook::reuseport) {
     for (const endpoint& e : addresses) {
       if (e.port() != 0 && options.ports.size() < SYNFP_MAX_PORTS) options.ports.push_back(e.port());
     }
@@ -230,7 +230,8 @@ int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   if (!probe) return fail(probe.error());
   const auto pins = pin(*probe, s);
   if (!pins) return fail(pins.error());
-  return serve(addresses, *probe, Hook == hook::xdp ? "xdp" : "reuseport", s);
+  const char* const name = Hook == hook::xdp ? "xdp" : Hook == hook::kprobe ? "kprobe" : "reuseport";
+  return serve(addresses, *probe, name, s);
 }
 
 int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
@@ -262,7 +263,7 @@ int main(int argc, char** argv) try {
       ->capture_default_str();
   app.add_option("--capture", s.capture,
                  "where SYNs come from; auto is reuseport, then saved-syn where it misses")
-      ->check(CLI::IsMember({"auto", "reuseport", "xdp", "saved-syn"}))
+      ->check(CLI::IsMember({"auto", "reuseport", "xdp", "kprobe", "saved-syn"}))
       ->type_name("SOURCE")
       ->capture_default_str();
   app.add_option("--interface", s.interface, "the interface that xdp watches")->type_name("NAME");
@@ -317,6 +318,7 @@ ended it.)");
   }
   if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, s);
   if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, s);
+  if (s.capture == "kprobe") return serve_probe<hook::kprobe>(addresses, s);
   return serve_auto(addresses, s);
 } catch (const std::bad_alloc&) {
   (void)std::fputs("echo_server: there is no memory left to go on with; allow it more\n", stderr);

@@ -89,6 +89,7 @@ enum synfp_hook {
   SYNFP_HOOK_NONE = 0,
   SYNFP_HOOK_REUSEPORT = 1,
   SYNFP_HOOK_XDP = 2,
+  SYNFP_HOOK_KPROBE = 4,
   SYNFP_HOOK_SOCKOPS = 5,
   SYNFP_HOOKS = 6
 };
@@ -110,9 +111,12 @@ struct synfp_hook_facts {
 SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
   struct synfp_hook_facts none = {0, 0, 0, 0, 0}, reuseport = {0, 1, 1, 0, 0}, xdp = {1, 0, 0, 1, 0},
                           sockops = {0, 0, 0, 0, 1};
+  /* Not last_copy_counts: with cookies the stack answers every SYN, and no ACK is seen that chooses. */
+  struct synfp_hook_facts kprobe = {1, 0, 0, 0, 1};
   return hook == SYNFP_HOOK_REUSEPORT ? reuseport
          : hook == SYNFP_HOOK_XDP     ? xdp
          : hook == SYNFP_HOOK_SOCKOPS ? sockops
+         : hook == SYNFP_HOOK_KPROBE  ? kprobe
                                       : none;
 }
 
@@ -174,7 +178,8 @@ struct synfp_config {
   synfp_u8 publish; /* enum synfp_publish */
   synfp_u8 hook;    /* enum synfp_hook: what captures */
   synfp_u8 reserved[3];
-  /* Cookie of the network namespace in which the hook captures; connections of others prove nothing. */
+  /* Cookie of the network namespace in which the hook captures; connections of others prove nothing. 0: all.
+   */
   synfp_u64 netns;
 };
 

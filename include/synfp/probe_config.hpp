@@ -16,6 +16,10 @@ enum class hook : std::uint8_t {
   reuseport = SYNFP_HOOK_REUSEPORT,
   /// On an interface, before the stack. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
   xdp = SYNFP_HOOK_XDP,
+  /// In the stack, on tcp_conn_request(): every SYN that gets to any listener of the host. Needs a kernel
+  /// with
+  /// BTF and BPF trampolines or kprobes, CAP_BPF and CAP_PERFMON.
+  kprobe = SYNFP_HOOK_KPROBE,
   /// On the sockets of cgroups (version 2), whoever makes them: what the kernel keeps with a connection, and
   /// what
   /// it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF, CAP_NET_ADMIN
@@ -75,7 +79,8 @@ struct probe_config {
 namespace detail {
 template <probe_config C>
 struct checked_config {
-  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp || C.hook == hook::sockops,
+  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp || C.hook == hook::kprobe ||
+                    C.hook == hook::sockops,
                 "probe_config::hook must be one of enum hook");
   static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
                 "probe_config::families must be ipv4, ipv6 or both");

@@ -92,7 +92,7 @@ def embedded(work, include):
             return code, text
         run(strip, "-g", target)
         objects.append(target)
-    code, text = run(embed, *objects)
+    code, text = run(embed, "bpf_object", *objects)
     if code:
         return code, text
     generated = work / "generated/synfp/detail"

@@ -137,7 +137,10 @@ class OverLoopback(unittest.TestCase):
     def test_each_family_and_each_source(self):
         for options, source in ((["--capture", "auto"], "reuseport"), (["--capture", "reuseport"], "reuseport"),
                                 (["--capture", "xdp", "--interface", "lo"], "xdp"),
+                                (["--capture", "kprobe"], "kprobe"),
                                 (["--capture", "saved-syn"], "saved_syn")):
+            if source == "kprobe" and not os.path.exists("/sys/bus/event_source/devices/kprobe/type"):
+                continue
             with self.subTest(source=source, options=options), Server("--listen", f"[::]:{PORT}", *options,
                                                                       inside=self.space) as server, self.space:
                 names = {"auto": "reuseport+saved_syn", "saved-syn": "saved_syn"}
@@ -191,6 +194,9 @@ class OverLoopback(unittest.TestCase):
         self.assertIn("--bogus", refused("--bogus"))
         self.assertIn("--threads", refused("--threads", "0"))
         self.assertIn("needs --interface NAME", refused("--capture", "xdp"))
+        self.assertIn("missing cap_bpf,cap_perfmon", refused("--capture", "kprobe", user="65534"))
+        if not os.path.exists("/sys/bus/event_source/devices/kprobe/type"):
+            self.assertIn("this kernel has neither BPF trampolines nor kprobes", refused("--capture", "kprobe"))
         self.assertIn("there is no interface 'nope0'", refused("--capture", "xdp", "--interface", "nope0"))
         self.assertIn("--interface goes with --capture xdp", refused("--interface", "lo"))
         self.assertIn("does not have the address", refused("--listen", "192.0.2.9:80"))

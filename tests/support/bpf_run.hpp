@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <synfp/capture/table.hpp>
 #include <synfp/detail/bpf_object.hpp>
+#include <synfp/detail/bpf_request_object.hpp>
 #include <synfp/probe_config.hpp>
 
 #include "../../tools/support/bpf_loader.hpp"
@@ -45,7 +46,7 @@ class raw_object {
              synfp::milliseconds hold = {0})
       : raw_object(program, {.hook = synfp::hook::xdp, .buckets = buckets, .hold = hold}, conflict_ns) {}
   raw_object(const char* program, const synfp::probe_config& config, std::uint64_t conflict_ns)
-      : loader_(synfp::detail::bpf_object::words, synfp::detail::bpf_object::size, "synfp::test") {
+      : loader_(loader_for(config.hook)) {
     loader_.load_only(program);
     loader_.load_with_table(config, secret, conflict_ns);
     program_ = loader_.program(program);
@@ -55,6 +56,13 @@ class raw_object {
   synfp::capture::table_fds fds() const { return loader_.table(); }
 
  private:
+  static tools::bpf_loader loader_for(synfp::hook where) {
+    namespace object = synfp::detail;
+    if (where == synfp::hook::kprobe)
+      return {object::bpf_request_object::words, object::bpf_request_object::size, "synfp::test"};
+    return {object::bpf_object::words, object::bpf_object::size, "synfp::test"};
+  }
+
   tools::bpf_loader loader_;
   int program_ = -1;
 };

@@ -10,6 +10,7 @@
 #include <synfp/capture/saved_syn.hpp>
 #include <tuple>
 
+#include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/sockets.hpp"
 #include "../support/two_hosts.hpp"
@@ -40,6 +41,8 @@ constexpr route routes[] = {
     {"v6_loopback", "lo", "[::]:0", "[::1]:0"},
     {"v4_loopback_on_dual_stack", "lo", "[::]:0", "127.0.0.9:0"},
 };
+
+constexpr const char* hook_names[] = {"reuseport", "xdp", "kprobe"};
 
 class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
  protected:
@@ -88,10 +91,10 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
       EXPECT_TRUE(std::ranges::equal(found->bytes(), seen));
       EXPECT_EQ(found->source().port(), c.peer.port());
       EXPECT_EQ(found->source().address(), c.peer.address());
-      EXPECT_EQ(found.source, H == hook::xdp ? synfp::capture_source::xdp : synfp::capture_source::reuseport);
+      EXPECT_EQ(found.source, synfp::capture::detail::traits_of(H).source);
       EXPECT_EQ(found.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
       EXPECT_LT(found.age_ns.value(), 1'000'000'000U);
-      if (H == hook::xdp) {
+      if (H != hook::reuseport) {
         EXPECT_EQ(found->arrived().ifindex, wire.index());
         EXPECT_EQ(found->source(), c.peer) << "with its zone";
       }
@@ -115,19 +118,19 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
 };
 
 TEST_P(connections, carry_their_syn) {
-  if (std::get<1>(GetParam()) == 0) {
-    check<hook::reuseport>();
-  } else {
-    check<hook::xdp>();
+  switch (std::get<1>(GetParam())) {
+    case 0: return check<hook::reuseport>();
+    case 1: return check<hook::xdp>();
+    default: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
   }
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<int, int, int>>& info) {
-  return std::string(std::get<1>(info.param) == 0 ? "reuseport_" : "xdp_") +
-         routes[std::get<0>(info.param)].name + "_cookies" + std::to_string(std::get<2>(info.param));
+  return std::string(hook_names[std::get<1>(info.param)]) + '_' + routes[std::get<0>(info.param)].name +
+         "_cookies" + std::to_string(std::get<2>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(all, connections,
-                         testing::Combine(testing::Range(0, 7), testing::Range(0, 2), testing::Range(0, 3)),
+                         testing::Combine(testing::Range(0, 7), testing::Range(0, 3), testing::Range(0, 3)),
                          name_of);
 
 // Cookies for the first connection only: its proof must not serve the next one.
@@ -167,7 +170,7 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
       if (round == 0) {
         EXPECT_TRUE(alone);
         EXPECT_EQ(alone.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
-      } else if (H == hook::xdp) {
+      } else if (H != hook::reuseport) {
         EXPECT_EQ(alone.miss, miss::conflict);
         EXPECT_EQ(answer.miss, cookies == 2 ? miss::conflict : miss::none);
         EXPECT_EQ(answer.proof, cookies == 2 ? proof::none : proof::exact);
@@ -196,17 +199,16 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
 };
 
 TEST_P(port_reuse, never_gives_the_older_syn) {
-  if (std::get<0>(GetParam()) == 0) {
-    check<hook::reuseport>();
-  } else {
-    check<hook::xdp>();
+  switch (std::get<0>(GetParam())) {
+    case 0: return check<hook::reuseport>();
+    case 1: return check<hook::xdp>();
+    default: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
   }
 }
 INSTANTIATE_TEST_SUITE_P(all, port_reuse,
-                         testing::Combine(testing::Range(0, 2), testing::Values(0, 2, cookies_that_end)),
+                         testing::Combine(testing::Range(0, 3), testing::Values(0, 2, cookies_that_end)),
                          [](const testing::TestParamInfo<std::tuple<int, int>>& one) {
-                           return std::string(std::get<0>(one.param) == 0 ? "reuseport" : "xdp") +
-                                  "_cookies" +
+                           return std::string(hook_names[std::get<0>(one.param)]) + "_cookies" +
                                   (std::get<1>(one.param) == cookies_that_end
                                        ? "_that_end"
                                        : std::to_string(std::get<1>(one.param)));

@@ -13,6 +13,7 @@
 #include <synfp/capture/saved_syn.hpp>
 
 #include "../support/cgroup.hpp"
+#include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
@@ -326,6 +327,67 @@ TEST_P(forged_syn, a_copy_that_the_stack_dropped_is_not_shown_xdp) {
   s.expect_miss(miss::conflict);
   const auto strict = s.take_strict();
   EXPECT_EQ(strict.proof, cookies() ? proof::none : proof::exact);
+}
+
+// The stack has checked what gets there: nothing has to be confirmed, and a wrong checksum is never seen.
+TEST_P(forged_syn, with_a_wrong_checksum_is_never_seen_kprobe) {
+  SYNFP_NEEDS_KPROBES();
+  auto s = make<hook::kprobe>();
+  s.send(s.unchecked(forged));
+  s.send(s.unchecked(genuine));
+  s.settle();
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_RUNS), 0U);
+  packet_builder p = s.syn_of(genuine);
+  p.payload = bytes(100, 'x');
+  s.send_ack(genuine, s.send_syn(p));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::tuple);
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_UNCHECKED), 0U);
+}
+
+// A SYN in the name of a client that is half open does not get there: the request takes it. With cookies it
+// does, and nothing shows which of the two was completed.
+TEST_P(forged_syn, during_the_handshake_kprobe) {
+  SYNFP_NEEDS_KPROBES();
+  auto s = make<hook::kprobe>();
+  const std::uint32_t answer = s.send_syn(genuine);
+  s.send(forged, syn);
+  s.settle();
+  s.send_ack(genuine, answer);
+  ASSERT_TRUE(s.accept());
+  if (cookies()) {
+    s.expect_miss(miss::conflict);
+  } else {
+    s.expect_genuine(proof::tuple);
+  }
+  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_RUNS), cookies() ? 2U : 1U);
+}
+
+// Also from a client whose SYN was answered before and forgotten.
+TEST_P(forged_syn, before_the_handshake_kprobe) {
+  SYNFP_NEEDS_KPROBES();
+  auto s = make<hook::kprobe>();
+  s.keep_syns();
+  (void)s.send_syn(forged);
+  s.send(forged + 1, rst);
+  s.settle();
+  s.send_ack(genuine, s.send_syn(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_miss(miss::conflict);
+  const auto strict = s.take_strict();
+  EXPECT_EQ(strict.proof, cookies() ? proof::none : proof::exact);
+  if (strict) {
+    EXPECT_EQ(strict->tcp().sequence(), genuine);
+  }
+}
+
+TEST_P(forged_syn, in_fragments_is_put_together_kprobe) {
+  SYNFP_NEEDS_KPROBES();
+  if (std::get<1>(GetParam())) GTEST_SKIP() << "the helper makes fragments of IPv4 only";
+  auto s = make<hook::kprobe>();
+  s.send_ack(genuine, s.send_syn_in_fragments(genuine));
+  ASSERT_TRUE(s.accept());
+  s.expect_genuine(proof::tuple);
 }
 
 // A flood of forgeries in the name of one client: its own SYN keeps its place beside them.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../support/cgroup.hpp"
+#include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/sockets.hpp"
 #include "../support/two_hosts.hpp"
@@ -125,6 +126,7 @@ TEST_P(socket_syn, is_answered) {
   switch (std::get<1>(GetParam())) {
     case hook::reuseport: return check<hook::reuseport>();
     case hook::xdp: return check<hook::xdp>();
+    case hook::kprobe: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
     case hook::sockops: return check<hook::sockops>();
   }
 }
@@ -133,6 +135,7 @@ std::string name_of(const testing::TestParamInfo<parameters>& info) {
   const auto& [r, h, cookies, save_syn] = info.param;
   return std::string(h == hook::reuseport ? "reuseport"
                      : h == hook::xdp     ? "xdp"
+                     : h == hook::kprobe  ? "kprobe"
                                           : "sockops") +
          '_' + routes[r].name + "_cookies" + std::to_string(cookies) + "_save" + std::to_string(save_syn);
 }
@@ -141,7 +144,8 @@ INSTANTIATE_TEST_SUITE_P(sockops, socket_syn,
                                           testing::Range(1, 3), testing::Range(0, 3)),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(others, socket_syn,
-                         testing::Combine(testing::Range(0, 4), testing::Values(hook::reuseport, hook::xdp),
+                         testing::Combine(testing::Range(0, 4),
+                                          testing::Values(hook::reuseport, hook::xdp, hook::kprobe),
                                           testing::Range(1, 3), testing::Range(0, 2)),
                          name_of);
 

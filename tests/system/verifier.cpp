@@ -11,7 +11,10 @@
 #include <initializer_list>
 #include <string>
 
+#include <synfp/capture/detail/hook_traits.hpp>
+
 #include "../support/bpf_run.hpp"
+#include "../support/kprobes.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
 
@@ -30,7 +33,7 @@ constexpr std::uint32_t budget = 250'000;
 constexpr std::uint32_t speculative_budget = 500'000;
 
 std::string name_of(const probe_config& c) {
-  return std::string(c.hook == hook::xdp ? "xdp" : "reuseport") +
+  return std::string(synfp::capture::detail::traits_of(c.hook).program) +
          (c.families == families::ipv4   ? " ipv4"
           : c.families == families::ipv6 ? " ipv6"
                                          : " both") +
@@ -39,8 +42,8 @@ std::string name_of(const probe_config& c) {
 }
 
 /// How many instructions the verifier looked at when it was loaded.
-std::uint32_t verified(const probe_config& c) {
-  const raw_object object(c.hook == hook::xdp ? "synfp_xdp" : "synfp_reuseport", c, c.conflict_window.ns());
+std::uint32_t verified(const probe_config& c, const char* program) {
+  const raw_object object(program, c, c.conflict_window.ns());
   bpf_prog_info info{};
   __u32 length = sizeof info;
   must(bpf_obj_get_info_by_fd(object.program(), &info, &length) == 0, "ask about a program");
@@ -49,7 +52,9 @@ std::uint32_t verified(const probe_config& c) {
 
 /// Loads the programs of these families with every scope, with one bucket and with many, with and without
 /// ports. What was not good, a line each.
-std::string excesses(hook where, std::initializer_list<families> wanted, std::uint32_t most = budget) {
+std::string excesses(hook where, std::initializer_list<families> wanted, std::uint32_t most = budget,
+                     const char* program = nullptr) {
+  if (program == nullptr) program = synfp::capture::detail::traits_of(where).program;
   std::string text;
   std::uint32_t largest = 0;
   probe_config c{.hook = where};
@@ -62,7 +67,7 @@ std::string excesses(hook where, std::initializer_list<families> wanted, std::ui
         for (const std::uint16_t port : {std::uint16_t{0}, std::uint16_t{80}}) {
           c.ports.fill(port);  // none, and as many as there can be
           try {
-            const std::uint32_t n = verified(c);
+            const std::uint32_t n = verified(c, program);
             largest = std::max(largest, n);
             if (n == 0 || n > most) text += name_of(c) + ": " + std::to_string(n) + " instructions\n";
           } catch (const std::exception& e) {
@@ -72,8 +77,7 @@ std::string excesses(hook where, std::initializer_list<families> wanted, std::ui
       }
     }
   }
-  std::fprintf(stderr, "%s: at most %u of %u instructions\n", where == hook::xdp ? "xdp" : "reuseport",
-               largest, most);
+  std::fprintf(stderr, "%s: at most %u of %u instructions\n", program, largest, most);
   return text;
 }
 
@@ -87,6 +91,17 @@ std::string excesses_with_cap_bpf_alone(std::initializer_list<families> wanted) 
 TEST(verifier, both_families_within_the_budget) {
   EXPECT_EQ(excesses(hook::xdp, {families::both}), "");
   EXPECT_EQ(excesses(hook::reuseport, {families::both}), "");
+}
+
+// A kernel without kprobes loads the program all the same; it cannot attach it.
+TEST(verifier, a_kprobe_within_the_budget) {
+  EXPECT_EQ(excesses(hook::kprobe, {families::both, families::ipv4, families::ipv6}, budget, "synfp_kprobe"),
+            "");
+}
+TEST(verifier, a_trampoline_within_the_budget) {
+  SYNFP_NEEDS_KPROBES();
+  EXPECT_EQ(excesses(hook::kprobe, {families::both, families::ipv4, families::ipv6}, budget, "synfp_fentry"),
+            "");
 }
 
 TEST(verifier, one_family_within_the_budget) {

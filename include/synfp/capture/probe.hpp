@@ -36,7 +36,7 @@ class probe {
   explicit probe(const probe_options& options = {}) : probe(value_or_throw(open(options))) {}
 #endif
 
-  /// Loads the program, makes and freezes the maps and, for hook::xdp, attaches. hook::reuseport attaches in
+  /// Loads the program, makes and freezes the maps and attaches, but for hook::reuseport, which attaches in
   /// prepare().
   static setup_result<probe> open(const probe_options& options = {}) {
     return made(detail::loaded_probe::open(C, options));

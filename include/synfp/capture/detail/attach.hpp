@@ -6,12 +6,17 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
+#include <linux/perf_event.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>  // atoi
 #include <cstring>
 #include <string>
 
@@ -119,6 +124,47 @@ inline setup_result<owned_fd> attach_to_cgroup(int program, bpf_attach_type type
                       : number == EINVAL ? "this kernel has no CONFIG_CGROUP_BPF"
                       : number == E2BIG  ? "64 programs are attached there already"
                                          : "it needs CAP_NET_ADMIN")};
+}
+
+/// The kprobe of a function as a perf event, counting in no process and on every CPU. A negative errno if
+/// there is none.
+inline int open_kprobe(const char* function) noexcept {
+  const owned_fd types(::open("/sys/bus/event_source/devices/kprobe/type", O_RDONLY | O_CLOEXEC));
+  if (types.get() < 0) return -errno;
+  char type[16]{};
+  if (::read(types.get(), type, sizeof type - 1) <= 0) return -EINVAL;
+  perf_event_attr event{};
+  event.size = sizeof event;
+  event.type = static_cast<__u32>(std::atoi(type));
+  event.config1 = reinterpret_cast<std::uintptr_t>(function);
+  const long fd = ::syscall(SYS_perf_event_open, &event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+  return fd < 0 ? -errno : static_cast<int>(fd);
+}
+
+/// Attaches to tcp_conn_request(), a `trampoline` program or one for a kprobe. It is attached as long as the
+/// returned fd is open.
+inline setup_result<owned_fd> attach_to_function(int program, bool trampoline) {
+  int link = -EINVAL;
+  if (trampoline) {
+    link = bpf_raw_tracepoint_open(nullptr, program);
+  } else if (const int event = open_kprobe("tcp_conn_request"); event < 0) {
+    link = event;
+  } else {
+    const owned_fd held(event);  // the link holds it, too
+    link = bpf_link_create(program, event, BPF_PERF_EVENT, nullptr);
+    if (link >= 0 && ::ioctl(event, PERF_EVENT_IOC_ENABLE, 0) != 0) {
+      const int number = errno;
+      ::close(link);
+      link = -number;
+    }
+  }
+  if (link >= 0) return owned_fd(link);
+  return setup_error{
+      link == -ENOENT ? errc::unsupported : errc::system, -link,
+      "cannot attach to tcp_conn_request()" +
+          why(-link, link == -EPERM || link == -EACCES
+                         ? "a security module, lockdown or kernel.perf_event_paranoid forbids it"
+                         : "this kernel has neither BPF trampolines nor kprobes; use hook::reuseport")};
 }
 
 }  // namespace capture::detail

@@ -21,6 +21,7 @@ namespace capture::detail {
 enum class attachment : std::uint8_t {
   listen_group,  ///< in prepare(), by its first socket
   interface,     ///< in open(), by the interface of probe_options
+  function,      ///< in open(), to tcp_conn_request(): by a trampoline, or else a kprobe
   cgroup,        ///< in open(), by the cgroups of probe_options
 };
 
@@ -32,7 +33,8 @@ struct capability {
 };
 
 struct hook_traits {
-  const char* program = "";  ///< its name in the BPF object
+  const char* program = "";        ///< its name in the BPF object
+  const char* fallback = nullptr;  ///< where that cannot be loaded or attached
   attachment attached_to = attachment::listen_group;
   capture_source source = capture_source::none;
   std::array<capability, 3> capabilities;  ///< unused ones have no name
@@ -51,7 +53,11 @@ inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
                        {CAP_NET_ADMIN, "cap_net_admin", true},
                        {CAP_PERFMON, "cap_perfmon", true}}}},
     {},
-    {},
+    {.program = "synfp_fentry",
+     .fallback = "synfp_kprobe",
+     .attached_to = attachment::function,
+     .source = capture_source::kprobe,
+     .capabilities = {{{CAP_BPF, "cap_bpf", true}, {CAP_PERFMON, "cap_perfmon", true}}}},
     {.program = "synfp_sockops",
      .attached_to = attachment::cgroup,
      .source = capture_source::sockops,
@@ -70,6 +76,7 @@ constexpr const hook_traits& traits_of(hook where) noexcept {
 }
 static_assert(traits_of(hook::reuseport).source == capture_source::reuseport);
 static_assert(traits_of(hook::xdp).source == capture_source::xdp);
+static_assert(traits_of(hook::kprobe).source == capture_source::kprobe);
 static_assert(traits_of(hook::sockops).source == capture_source::sockops);
 
 }  // namespace capture::detail

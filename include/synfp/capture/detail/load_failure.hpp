@@ -122,6 +122,9 @@ inline setup_error load_failure(const hook_traits& where, int number, const std:
     text += ": " + refused;
   } else if (number == ENOMEM) {
     text += ": out of memory; use fewer buckets, or raise the memory limit of this cgroup";
+  } else if (where.attached_to == attachment::function && ::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+    text +=
+        ": hook::kprobe needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF, /sys mounted); use hook::reuseport";
   } else if (number == ENOSYS) {
     text += ": this kernel has no bpf(); it needs Linux 6.1 or newer with CONFIG_BPF_SYSCALL";
   } else {

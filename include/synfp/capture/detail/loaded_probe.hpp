@@ -26,6 +26,7 @@
 #include <synfp/capture/probe_options.hpp>
 #include <synfp/capture/table.hpp>
 #include <synfp/detail/bpf_object.hpp>
+#include <synfp/detail/bpf_request_object.hpp>
 #include <synfp/detail/describe.hpp>
 #include <synfp/probe_config.hpp>
 #include <synfp/setup_error.hpp>
@@ -39,11 +40,15 @@ class loaded_probe {
   static setup_result<loaded_probe> open(const probe_config& c, const probe_options& options) {
     const hook_traits& traits = traits_of(c.hook);
     const bool on_interface = traits.attached_to == attachment::interface;
+    const bool on_function = traits.attached_to == attachment::function;
     if (on_interface && options.interface.empty())
       return setup_error{errc::invalid, 0,
                          "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
     if (!on_interface && !options.interface.empty())
       return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
+    if (!on_function && options.all_network_namespaces)
+      return setup_error{errc::invalid, 0,
+                         "all_network_namespaces is only used with hook::kprobe; leave it out"};
     if (traits.attached_to == attachment::cgroup && options.cgroups.empty())
       return setup_error{errc::invalid, 0,
                          "hook::sockops needs a cgroup in probe_options, for instance /sys/fs/cgroup"};
@@ -67,89 +72,17 @@ class loaded_probe {
       return setup_error{errc::system, errno,
                          "cannot get random bytes for the table's secret; see getrandom(2)"};
 
-    namespace object = synfp::detail::bpf_object;
-    auto open_options = libbpf_options<bpf_object_open_opts>();
-    open_options.object_name = "synfp";
-    loaded_probe p(traits);
-    p.object_.reset(bpf_object__open_mem(object::words, object::size, &open_options));
-    if (!p.object_) {
-      const int number = errno;
-      return setup_error{errc::system, number,
-                         "cannot open the embedded BPF object" + why(number, "build synfp again")};
-    }
-    bpf_object* o = p.object_.get();
-
-    std::vector<char> log(1 << 16);
-    bpf_program* wanted = nullptr;
-    bpf_program* sockops = nullptr;
-    bpf_program* getsockopt = nullptr;
-    bpf_program* each = nullptr;
-    bpf_object__for_each_program(each, o) {
-      const auto take = [&](const char* name, bool needed, bpf_program*& as) {
-        if (!needed || std::strcmp(bpf_program__name(each), name) != 0) return false;
-        as = each;
-        return true;
-      };
-      const bool captures = take(traits.program, true, wanted);
-      const bool proves = take("synfp_sockops", !cgroups.empty(), sockops);
-      const bool answers = take("synfp_getsockopt", !cgroups.empty(), getsockopt);
-      bpf_program__set_autoload(each, captures || proves || answers);
-      if (captures || proves || answers) bpf_program__set_log_buf(each, log.data(), log.size());
-    }
-    for (const char* const name : {"synfp_sockets", "synfp_socket_work", ".bss.synfp"}) {
-      bpf_map* const map = bpf_object__find_map_by_name(o, name);
-      if (map != nullptr) bpf_map__set_autocreate(map, !cgroups.empty());
-    }
     synfp_config config = synfp::detail::configure(meta);
-    if (!cgroups.empty()) {
+    const bool everywhere = traits.attached_to == attachment::cgroup || options.all_network_namespaces;
+    if ((on_function || !cgroups.empty()) && !everywhere) {
       const auto netns = network_namespace_cookie();
       if (!netns) return std::move(netns).error();
       config.netns = *netns;
     }
-    bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
-    bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
-    bpf_map* const meta_map = bpf_object__find_map_by_name(o, "synfp_meta");
-    bpf_map* const counts_map = bpf_object__find_map_by_name(o, "synfp_counts");
-    if (wanted == nullptr || rodata == nullptr || table_map == nullptr || meta_map == nullptr ||
-        counts_map == nullptr || bpf_map__set_initial_value(rodata, &config, sizeof config) != 0 ||
-        bpf_map__set_max_entries(table_map, c.buckets) != 0 ||
-        bpf_map__set_max_entries(counts_map, meta.cpus) != 0)
-      return setup_error{errc::incompatible, 0,
-                         "the embedded BPF object does not fit this header; build synfp again"};
 
-    if (const int r = bpf_object__load(o); r != 0) {
-      p.object_.reset();
-      return load_failure(traits, -r, log);
-    }
-    p.fds_ = {{bpf_map__fd(table_map), bpf_map__fd(meta_map), bpf_map__fd(counts_map)},
-              bpf_program__fd(wanted)};
-
-    // From here on no process can write the maps, not even root; the program still can.
-    const synfp_u32 zero = 0;
-    int r = bpf_map_update_elem(p.fds_.maps.meta, &zero, &meta, BPF_ANY);
-    for (const int fd : {p.fds_.maps.meta, p.fds_.maps.table, p.fds_.maps.counts}) {
-      if (r == 0) r = bpf_map_freeze(fd);
-    }
-    if (r != 0)
-      return setup_error{errc::system, -r, std::string("cannot freeze the maps: ") + std::strerror(-r)};
-
-    auto records = table::attach(p.fds_.maps);
-    if (!records) return std::move(records).error();
-    p.records_ = std::make_unique<table>(*std::move(records));
-
-    if (on_interface) {
-      auto link = attach_to_interface(p.fds_.program, options.interface);
-      if (!link) return std::move(link).error();
-      p.link_ = *std::move(link);
-    }
-    for (std::size_t i = 0; i < cgroups.size(); ++i) {
-      for (const auto& [program, type] : {std::pair(sockops, BPF_CGROUP_SOCK_OPS),  //
-                                          std::pair(getsockopt, BPF_CGROUP_GETSOCKOPT)}) {
-        auto link = attach_to_cgroup(bpf_program__fd(program), type, cgroups[i], options.cgroups[i]);
-        if (!link) return std::move(link).error();
-        p.cgroup_links_.push_back(*std::move(link));
-      }
-    }
+    auto p = attached(traits, traits.program, meta, config, options, cgroups);
+    if (!p && traits.fallback != nullptr)
+      p = attached(traits, traits.fallback, meta, config, options, cgroups);
     return p;
   }
 
@@ -212,6 +145,125 @@ class loaded_probe {
  private:
   explicit loaded_probe(const hook_traits& traits) noexcept : traits_(&traits) {}
 
+  static object_ptr open_object(bool request) {
+    namespace objects = synfp::detail;
+    auto options = libbpf_options<bpf_object_open_opts>();
+    options.object_name = "synfp";
+    return object_ptr(
+        request ? bpf_object__open_mem(objects::bpf_request_object::words, objects::bpf_request_object::size,
+                                       &options)
+                : bpf_object__open_mem(objects::bpf_object::words, objects::bpf_object::size, &options));
+  }
+
+  /// Before an object is loaded. False if it does not fit the headers.
+  static bool configure(bpf_object* o, const synfp_meta& meta, const synfp_config& config) {
+    bpf_map* const rodata = bpf_object__find_map_by_name(o, ".rodata.synfp");
+    bpf_map* const table_map = bpf_object__find_map_by_name(o, "synfp_table");
+    bpf_map* const counts_map = bpf_object__find_map_by_name(o, "synfp_counts");
+    return rodata != nullptr && table_map != nullptr && counts_map != nullptr &&
+           bpf_object__find_map_by_name(o, "synfp_meta") != nullptr &&
+           bpf_map__set_initial_value(rodata, &config, sizeof config) == 0 &&
+           bpf_map__set_max_entries(table_map, meta.buckets) == 0 &&
+           bpf_map__set_max_entries(counts_map, meta.cpus) == 0;
+  }
+
+  /// Loads `program` and, if `sockets`, those of a cgroup, and makes the maps. The program of
+  /// tcp_conn_request() is in an object of its own, and then two objects share the maps.
+  static setup_result<loaded_probe> load(const hook_traits& traits, const char* program,
+                                         const synfp_meta& meta, const synfp_config& config, bool sockets) {
+    const bool apart = traits.attached_to == attachment::function;
+    loaded_probe p(traits);
+    p.object_ = open_object(apart);
+    if (p.object_ && apart && sockets) p.sockets_object_ = open_object(false);
+    if (!p.object_ || (apart && sockets && !p.sockets_object_)) {
+      const int number = errno;
+      return setup_error{errc::system, number,
+                         "cannot open the embedded BPF object" + why(number, "build synfp again")};
+    }
+    bpf_object* const o = p.object_.get();
+    bpf_object* const s = apart ? p.sockets_object_.get() : o;
+
+    std::vector<char> log(1 << 16);
+    bpf_program* const wanted = bpf_object__find_program_by_name(o, program);
+    if (sockets) {
+      p.sockops_ = bpf_object__find_program_by_name(s, "synfp_sockops");
+      p.getsockopt_ = bpf_object__find_program_by_name(s, "synfp_getsockopt");
+    }
+    bool fits = wanted != nullptr && (!sockets || (p.sockops_ != nullptr && p.getsockopt_ != nullptr));
+    for (bpf_object* const object : {o, s == o ? nullptr : s}) {
+      if (object == nullptr) continue;
+      bpf_program* each = nullptr;
+      bpf_object__for_each_program(each, object) {
+        const bool mine = each == wanted || each == p.sockops_ || each == p.getsockopt_;
+        bpf_program__set_autoload(each, mine);
+        if (mine) bpf_program__set_log_buf(each, log.data(), log.size());
+      }
+      for (const char* const name : {"synfp_sockets", "synfp_socket_work", ".bss.synfp"}) {
+        bpf_map* const map = bpf_object__find_map_by_name(object, name);
+        if (map != nullptr) bpf_map__set_autocreate(map, sockets);
+      }
+      fits = fits && configure(object, meta, config);
+    }
+    if (!fits)
+      return setup_error{errc::incompatible, 0,
+                         "the embedded BPF object does not fit this header; build synfp again"};
+
+    int r = bpf_object__load(o);
+    const auto fd_of = [&](const char* name) { return bpf_map__fd(bpf_object__find_map_by_name(o, name)); };
+    if (r == 0 && s != nullptr && s != o) {
+      for (const char* const name : {"synfp_table", "synfp_meta", "synfp_counts"}) {
+        if (r == 0) r = bpf_map__reuse_fd(bpf_object__find_map_by_name(s, name), fd_of(name));
+      }
+      if (r == 0) r = bpf_object__load(s);
+    }
+    if (r != 0) {
+      p.object_.reset();
+      p.sockets_object_.reset();
+      return load_failure(traits, -r, log);
+    }
+    p.fds_ = {{fd_of("synfp_table"), fd_of("synfp_meta"), fd_of("synfp_counts")}, bpf_program__fd(wanted)};
+
+    // From here on no process can write the maps, not even root; the program still can.
+    const synfp_u32 zero = 0;
+    r = bpf_map_update_elem(p.fds_.maps.meta, &zero, &meta, BPF_ANY);
+    for (const int fd : {p.fds_.maps.meta, p.fds_.maps.table, p.fds_.maps.counts}) {
+      if (r == 0) r = bpf_map_freeze(fd);
+    }
+    if (r != 0)
+      return setup_error{errc::system, -r, std::string("cannot freeze the maps: ") + std::strerror(-r)};
+
+    auto records = table::attach(p.fds_.maps);
+    if (!records) return std::move(records).error();
+    p.records_ = std::make_unique<table>(*std::move(records));
+    return p;
+  }
+
+  /// Loads `program` and attaches it, unless prepare() does, and those of `cgroups`.
+  static setup_result<loaded_probe> attached(const hook_traits& traits, const char* program,
+                                             const synfp_meta& meta, const synfp_config& config,
+                                             const probe_options& options,
+                                             const std::vector<owned_fd>& cgroups) {
+    auto p = load(traits, program, meta, config, !cgroups.empty());
+    if (!p) return p;
+    if (traits.attached_to == attachment::interface || traits.attached_to == attachment::function) {
+      auto link = traits.attached_to == attachment::interface ? attach_to_interface(p->fds_.program,
+                                                                                    options.interface)
+                                                              : attach_to_function(p->fds_.program,
+                                                                                   program == traits.program);
+      if (!link) return std::move(link).error();
+      p->link_ = *std::move(link);
+    }
+    for (std::size_t i = 0; i < cgroups.size(); ++i) {
+      for (const auto& [one, type] : {std::pair(p->sockops_, BPF_CGROUP_SOCK_OPS),  //
+                                      std::pair(p->getsockopt_, BPF_CGROUP_GETSOCKOPT)}) {
+        auto link = attach_to_cgroup(bpf_program__fd(one), type, cgroups[i], options.cgroups[i]);
+        if (!link) return std::move(link).error();
+        p->cgroup_links_.push_back(*std::move(link));
+      }
+    }
+    return p;
+  }
+
   /// Whether a process that makes a listen group needs the program.
   static constexpr bool takes_part_in_listening(const hook_traits& traits) noexcept {
     return traits.attached_to == attachment::listen_group;
@@ -219,6 +271,9 @@ class loaded_probe {
 
   const hook_traits* traits_;
   object_ptr object_;
+  object_ptr sockets_object_;       // if the programs of cgroups are not in object_
+  bpf_program* sockops_ = nullptr;  // of one of the two
+  bpf_program* getsockopt_ = nullptr;
   owned_fd link_;
   std::vector<owned_fd> cgroup_links_;
   owned_fd shared_program_;
