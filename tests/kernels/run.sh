@@ -43,11 +43,10 @@ version=${boot##*/linux-image-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 root=$scratch/root
-sysroot= list_libraries=(ldd)
+sysroot=
 case $kernel in
   arm64)
     sysroot=$("$here/sysroot.sh" arm64 "$cache") || exit 125
-    list_libraries=(qemu-aarch64 -L "$sysroot" "$sysroot/lib/ld-linux-aarch64.so.1" --list)
     # Pointer authentication as the architecture has it is slow to emulate.
     machine=(qemu-system-aarch64 -machine virt -cpu max,pauth-impdef=on)
     console=ttyAMA0 output=ttyS0 status=ttyS1
@@ -61,16 +60,24 @@ case $kernel in
 esac
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,tmp,run,root,etc,lib,lib64,usr}
 
+# Prints the paths of the interpreter and of the libraries of a file; nothing for a static program.
+libraries_of() {  # FILE
+  if [[ -z $sysroot ]]; then
+    { ldd "$1" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p'
+  else
+    { readelf -ldW "$1" 2>/dev/null || true; } | sed -n 's|.*interpreter: \(/.*\)\]|\1|p
+      s|.*(NEEDED).*\[\(.*\)\]|/lib/aarch64-linux-gnu/\1|p'
+  fi
+}
 # Same paths as here or in the sysroot, so the program finds its interpreter and libraries where it was linked to look
 # for them.
 add_libraries() {  # FILE
   local library
-  # A static program has none, and that is said with a status.
-  { "${list_libraries[@]}" "$1" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p' |
-    while read -r library; do
-      library=${library#"$sysroot"}
-      [[ -e $root$library ]] || install -D "$sysroot$library" "$root$library"
-    done
+  for library in $(libraries_of "$1"); do
+    [[ ! -e $root$library ]] || continue
+    install -D "$sysroot$library" "$root$library"
+    add_libraries "$root$library"
+  done
 }
 add_file() {  # SRC DST
   [[ -e $1 ]] || { echo "no such file: $1" >&2; exit 125; }
