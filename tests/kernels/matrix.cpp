@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // matrix: what works on the kernel that it runs on. One real connection each for every hook, family and mode
 // of SYN cookies, in network namespaces of its own. Needs root and iproute2. Prints
-//   kernel RELEASE MACHINE
+//   kernel RELEASE MACHINE VERSION
 //   HOOK FAMILY cookies=0|2 loaded attached recorded proof=PROOF echo
 // A cell ends at what did not work: "failed: WHY", or "lacks: WHY" if this kernel has no such thing.
 //   loaded    the kernel took the program; attached: the listener, too, if the hook is at the listener
@@ -197,7 +197,7 @@ bool check_all(const two_hosts& hosts, std::index_sequence<I...>) {
 int main() try {
   utsname system{};
   ::uname(&system);
-  say(std::string("kernel ") + system.release + ' ' + system.machine + '\n');
+  say(std::string("kernel ") + system.release + ' ' + system.machine + ' ' + system.version + '\n');
   const two_hosts hosts;
   return check_all(hosts, std::make_index_sequence<SYNFP_HOOKS - 1>()) ? 0 : 1;
 } catch (const std::exception& e) {
