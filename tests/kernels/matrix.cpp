@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/probe.hpp>
@@ -23,6 +24,7 @@
 #include <thread>
 #include <utility>
 
+#include "../support/cgroup.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/sockets.hpp"
 #include "../support/two_hosts.hpp"
@@ -158,6 +160,12 @@ bool check(const two_hosts& hosts, const family& f, int cookies) {
     hosts.server.inside([&] {
       capture::probe_options options;
       if (traits.attached_to == capture::detail::attachment::interface) options.interface = "s0";
+      std::optional<test::cgroup> group;
+      std::optional<test::cgroup::membership> inside;
+      if (traits.attached_to == capture::detail::attachment::cgroup) {
+        options.cgroups.push_back(group.emplace().path());
+        inside.emplace(*group);
+      }
       auto probe = require(capture::probe<probe_config{.hook = H, .buckets = 64}>::open(options));
       say(" loaded");
       const endpoint at = *endpoint::parse(f.server);
@@ -178,8 +186,11 @@ bool check(const two_hosts& hosts, const family& f, int cookies) {
 template <hook H>
 bool check_hook(const two_hosts& hosts) {
   bool good = true;
-  for (const family& f : all_families) {
-    for (const int cookies : {0, 2}) good = check<H>(hosts, f, cookies) && good;
+  if constexpr (capture::detail::traits_of(H).source !=
+                capture_source::none) {  // else it is no hook's number
+    for (const family& f : all_families) {
+      for (const int cookies : {0, 2}) good = check<H>(hosts, f, cookies) && good;
+    }
   }
   return good;
 }
