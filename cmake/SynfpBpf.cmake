@@ -13,7 +13,7 @@ endif()
 set(SYNFP_BPF_COMPILE ${SYNFP_BPF_CLANG} -mcpu=v3 -O2 -g -Wall -Wextra -Werror -mllvm -disable-ssc)
 # clang does not search Debian's multiarch directory for the bpf target.
 if(CMAKE_LIBRARY_ARCHITECTURE)
-  list(APPEND SYNFP_BPF_COMPILE -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+  list(APPEND SYNFP_BPF_COMPILE -idirafter ${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
 endif()
 
 # synfp_compile_bpf(OBJECT SOURCE [TARGET bpf|bpfel|bpfeb])

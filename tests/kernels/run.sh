@@ -1,11 +1,13 @@
 #!/bin/bash
-# run.sh [OPTIONS] BINARY [ARGUMENTS...]: runs BINARY as root under Debian's kernel 6.1 in a virtual machine,
+# run.sh [OPTIONS] BINARY [ARGUMENTS...]: runs BINARY as root under one of Debian's kernels in a virtual machine,
 # with its output on stdout, and exits with its status.
+#   --kernel KERNEL    6.1 (default), 6.12 or arm64: see fetch.sh. What runs under arm64 is from its sysroot: sysroot.sh
+#   --cpu MODEL        to emulate, as qemu calls it; default max, of arm64 neoverse-n1. cortex-a72 is an older one
 #   --file SRC[:DST]   also copy the file or directory SRC (to DST; an ELF file brings its libraries)
 #   --module NAME      also load this kernel module (veth, sch_ingress, cls_bpf and act_bpf always are)
 #   --timeout SECONDS  of the whole run; default 120
 #   --memory MEGABYTES default 1024
-#   --kernel DIRECTORY cache of the kernel package; default build/kernel61 of this source tree
+#   --cache DIRECTORY  of the unpacked packages; default build/kernels of this source tree
 # Statuses of its own: 124 timed out; 125 the machine did not run the program, or the kernel complained (oops,
 # warning, hung task): then the console is printed too.
 #
@@ -14,7 +16,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-files=() modules=(veth sch_ingress cls_bpf act_bpf) timeout=120 memory=1024 kernel=$here/../../build/kernel61
+files=() modules=(veth sch_ingress cls_bpf act_bpf) timeout=120 memory=1024 kernel=6.1 cpu=
+cache=$here/../../build/kernels
 
 usage() {
   sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
@@ -27,6 +30,8 @@ while (($# > 0)); do
     --timeout) timeout=$2 && shift 2 ;;
     --memory) memory=$2 && shift 2 ;;
     --kernel) kernel=$2 && shift 2 ;;
+    --cache) cache=$2 && shift 2 ;;
+    --cpu) cpu=$2 && shift 2 ;;
     -*) usage ;;
     *) break ;;
   esac
@@ -35,20 +40,45 @@ done
 binary=$(realpath "$1")
 shift
 
-boot=$("$here/fetch.sh" "$kernel") || exit 125
-boot=$(realpath "$boot")
+boot=$("$here/fetch.sh" "$kernel" "$cache") || exit 125
 version=${boot##*/linux-image-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 root=$scratch/root
+sysroot=
+case $kernel in
+  arm64)
+    sysroot=$("$here/sysroot.sh" arm64 "$cache") || exit 125
+    # A server's, with atomic instructions (LSE). `max` takes twice as long to emulate.
+    machine=(qemu-system-aarch64 -machine virt -cpu "${cpu:-neoverse-n1}")
+    console=ttyAMA0 output=ttyS0 status=ttyS1
+    ports=(-serial chardev:console -device pci-serial-2x,chardev1=output,chardev2=status)
+    ;;
+  *)
+    machine=(qemu-system-x86_64 -cpu "${cpu:-max}")
+    console=ttyS0 output=ttyS1 status=ttyS2
+    ports=(-serial chardev:console -serial chardev:output -serial chardev:status)
+    ;;
+esac
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,tmp,run,root,etc,lib,lib64,usr}
 
-# Same paths as here, so the program finds its interpreter and libraries where it was linked to look for them.
+# Prints the paths of the interpreter and of the libraries of a file; nothing for a static program.
+libraries_of() {  # FILE
+  if [[ -z $sysroot ]]; then
+    { ldd "$1" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p'
+  else
+    { readelf -ldW "$1" 2>/dev/null || true; } | sed -n 's|.*interpreter: \(/.*\)\]|\1|p
+      s|.*(NEEDED).*\[\(.*\)\]|/lib/aarch64-linux-gnu/\1|p'
+  fi
+}
+# Same paths as here or in the sysroot, so the program finds its interpreter and libraries where it was linked to look
+# for them.
 add_libraries() {  # FILE
   local library
-  # A static program has none, and ldd says so with a status.
-  { ldd "$1" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p' | while read -r library; do
-    [[ -e $root$library ]] || install -D "$library" "$root$library"
+  for library in $(libraries_of "$1"); do
+    [[ ! -e $root$library ]] || continue
+    install -D "$sysroot$library" "$root$library"
+    add_libraries "$root$library"
   done
 }
 add_file() {  # SRC DST
@@ -59,7 +89,8 @@ add_file() {  # SRC DST
 }
 quote() { printf " '%s'" "${@//\'/\'\\\'\'}"; }
 
-add_file "$(command -v busybox)" /bin/busybox
+if [[ $sysroot ]]; then busybox=$sysroot/bin/busybox; else busybox=$(command -v busybox); fi
+add_file "$busybox" /bin/busybox
 add_file "$binary" "$binary"
 for file in ${files[@]+"${files[@]}"}; do
   source=$(realpath -s "${file%%:*}")
@@ -91,14 +122,14 @@ mount -t tracefs tracefs /sys/kernel/tracing
 chmod 1777 /tmp
 mount -t devpts pts /dev/pts
 mount -t tmpfs shm /dev/shm
-stty -F /dev/ttyS1 raw -echo
-stty -F /dev/ttyS2 raw -echo
+stty -F /dev/$output raw -echo
+stty -F /dev/$status raw -echo
 for module in ${modules[*]}; do modprobe \$module; done
 ip link set lo up
 cd /root
-$(quote "$binary" "$@") </dev/null >/dev/ttyS1 2>&1
+$(quote "$binary" "$@") </dev/null >/dev/$output 2>&1
 status=\$?
-echo \$status >/dev/ttyS2
+echo \$status >/dev/$status
 sync
 poweroff -f
 END
@@ -108,15 +139,15 @@ chmod +x "$root/init"
 
 : >"$scratch/status"
 qemu_status=0
-timeout --kill-after=5 "$timeout" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m "$memory" \
+timeout --kill-after=5 "$timeout" "${machine[@]}" -accel tcg,thread=multi -smp 2 -m "$memory" \
   -nodefaults -no-user-config -display none -no-reboot \
   -kernel "$boot/boot/vmlinuz-$version" -initrd "$scratch/initramfs" \
-  -append 'console=ttyS0 panic=-1 quiet loglevel=5 oops=panic random.trust_cpu=on' \
-  -serial "file:$scratch/console" -serial chardev:output -serial "file:$scratch/status" \
-  -chardev stdio,id=output,signal=off </dev/null || qemu_status=$?
+  -append "console=$console panic=-1 quiet loglevel=5 oops=panic random.trust_cpu=on" \
+  -chardev "file,id=console,path=$scratch/console" -chardev stdio,id=output,signal=off \
+  -chardev "file,id=status,path=$scratch/status" "${ports[@]}" </dev/null || qemu_status=$?
 
 console() {
-  echo "kernel 6.1 console:" >&2
+  echo "console of kernel $version:" >&2
   tail -n 100 "$scratch/console" | tr -d '\r' >&2
 }
 if ((qemu_status == 124 || qemu_status == 137)); then

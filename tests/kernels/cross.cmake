@@ -1,0 +1,26 @@
+# Toolchain file: Debian's clang builds for SYNFP_MACHINE (aarch64 or s390x), with the binutils of that machine and the
+# sysroot of sysroot.sh. What the build runs, and tests, run under qemu-user.
+set(SYNFP_MACHINE aarch64 CACHE STRING "Machine to build for: aarch64 or s390x")
+set(SYNFP_KERNELS_DIR ${CMAKE_CURRENT_LIST_DIR}/../../build/kernels CACHE PATH "Cache of the packages of the tests")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SYNFP_MACHINE SYNFP_KERNELS_DIR)
+
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR ${SYNFP_MACHINE})
+string(REPLACE aarch64 arm64 architecture ${SYNFP_MACHINE})
+get_filename_component(CMAKE_SYSROOT ${SYNFP_KERNELS_DIR}/sysroot-${architecture} ABSOLUTE)
+if(NOT EXISTS ${CMAKE_SYSROOT}/complete)
+  message(FATAL_ERROR "No sysroot of ${architecture}: run tests/kernels/sysroot.sh ${architecture} ${SYNFP_KERNELS_DIR}")
+endif()
+foreach(language C CXX)
+  set(CMAKE_${language}_COMPILER_TARGET ${SYNFP_MACHINE}-linux-gnu)
+endforeach()
+set(CMAKE_C_COMPILER clang)
+set(CMAKE_CXX_COMPILER clang++)
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-${SYNFP_MACHINE} -L ${CMAKE_SYSROOT})
+
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${CMAKE_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_SYSROOT}/usr/lib/${SYNFP_MACHINE}-linux-gnu/pkgconfig:${CMAKE_SYSROOT}/usr/share/pkgconfig)
