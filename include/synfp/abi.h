@@ -203,6 +203,14 @@ struct synfp_meta {
   synfp_u16 reserved;
 };
 
+/* Element 0 of a map of its own, where a daemon keeps the probe: it writes the time again and again as long
+ * as the probe is attached. */
+struct synfp_pulse {
+  synfp_u64 time;        /* CLOCK_MONOTONIC of the initial time namespace, ns */
+  synfp_u32 process;     /* its number, in its own process namespace */
+  synfp_u32 interval_ms; /* from one time to the next */
+};
+
 /* The counters, one per reason and CPU, in the order of their numbers: X(NAME, name, refused, what).
  * `refused`: 1 if the SYN was seen and has no record because of it. */
 #define SYNFP_FOR_EACH_COUNTER(X)                                                                  \

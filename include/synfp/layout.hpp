@@ -67,6 +67,10 @@ namespace detail::layout {
   F(synfp_meta, ports, 61, 1)         \
   F(synfp_meta, port, 62, 16)         \
   F(synfp_meta, reserved, 78, 2)      \
+  S(synfp_pulse, 16)                  \
+  F(synfp_pulse, time, 0, 8)          \
+  F(synfp_pulse, process, 8, 4)       \
+  F(synfp_pulse, interval_ms, 12, 4)  \
   S(synfp_counters, 256)
 
 #define SYNFP_SIZE_HOLDS(type, size) \

@@ -35,7 +35,7 @@ enum class miss : std::uint8_t {
   claimed,       ///< the record was given to an earlier connection; this one's SYN was not captured
   displaced,     ///< another program took the probe's place
   cookie,        ///< TCP_SAVED_SYN is empty: the connection came by a SYN cookie, or it was read before
-  no_probe,      ///< no source is configured
+  no_probe,      ///< no source is configured, or the daemon that keeps the probe is gone
   truncated,     ///< a SYN came, and its headers could not be kept whole
   unsupported,   ///< this kind of socket has no TCP_SAVED_SYN (MPTCP)
   ambiguous,     ///< a link-local peer, and the probe does not know on which link its SYN came

@@ -31,11 +31,12 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
-/// The three maps of a probe. Plain numbers: a table does not close them.
+/// The maps of a probe. Plain numbers: a table does not close them.
 struct table_fds {
   int table = -1;
   int meta = -1;
   int counts = -1;
+  int pulse = -1;  ///< if a daemon keeps the probe
 };
 
 /// Finds records in a table that a probe writes. A source. It maps the table: the fds may be closed after
@@ -68,6 +69,12 @@ class table {
     t.counts_map_ = *std::move(counts);
     t.buckets_ = static_cast<const synfp_bucket*>(t.buckets_map_.data());
     t.counts_ = static_cast<const synfp_counters*>(t.counts_map_.data());
+    if (fds.pulse >= 0) {
+      auto pulse = detail::mapping::open(fds.pulse, sizeof(synfp_pulse), "pulse");
+      if (!pulse) return std::move(pulse).error();
+      t.pulse_map_ = *std::move(pulse);
+      t.pulse_ = static_cast<const synfp_pulse*>(t.pulse_map_.data());
+    }
     const std::optional<std::int64_t> offset = detail::time_namespace_offset();
     if (!offset)
       return setup_error{
@@ -85,14 +92,15 @@ class table {
     return t;
   }
 
-  /// attach() to what a probe has pinned in `directory` (probe::pin()). Needs no privilege but the permission
-  /// to open the pins, see pin_options. If another probe pins there later, this table stays with the first
-  /// one. The pins of a process that was killed can be opened too; nobody writes new records there, and the
-  /// old ones grow stale.
+  /// attach() to what a probe has pinned in `directory` (probe::pin(), synfpd), or to what the daemon hands
+  /// over that listens at the Unix socket `directory`, which needs no bpffs and no bpf(). Needs no privilege
+  /// but the permission to open the pins, see pin_options. If another probe pins there later, this table
+  /// stays with the first one. The pins of a process that was killed can be opened too; nobody writes new
+  /// records there, and the old ones grow stale.
   static setup_result<table> open(const std::string& directory) {
     auto pins = detail::open_pins(directory, false);
     if (!pins) return std::move(pins).error();
-    auto t = attach({pins->table.get(), pins->meta.get(), pins->counts.get()});
+    auto t = attach({pins->table.get(), pins->meta.get(), pins->counts.get(), pins->pulse.get()});
     if (!t) return setup_error{t.error().code, t.error().os, directory + ": " + t.error().message};
     return t;
   }
@@ -139,6 +147,16 @@ class table {
 
   /// As a source: the table of a probe that someone else attached.
   setup_result<void> prepare(int, bool) { return {}; }
+
+  /// A daemon kept the probe, and does no longer, or the probe is not attached any more: what it has written
+  /// is believed as long as it is young, but that nothing is there says nothing. Thread-safe.
+  bool abandoned(std::uint64_t now) const noexcept {
+    if (pulse_ == nullptr) return false;
+    const std::uint64_t beat = __atomic_load_n(&pulse_->time, __ATOMIC_RELAXED);
+    const std::uint64_t patience = std::uint64_t{pulse_->interval_ms} * 5'000'000;
+    return static_cast<std::int64_t>(now - static_cast<std::uint64_t>(clock_offset_) - beat) >
+           static_cast<std::int64_t>(patience);
+  }
 
   /// True while connections arrive and the probe does not run, because another program took its place on the
   /// listen group, or it was detached. Found out by lookups; false again once the probe runs.
@@ -228,7 +246,8 @@ class table {
                               lost = seen.lost();
                             }).has_value();
     if (!consistent) return miss::busy;
-    if (absent != miss::none) return absent == miss::not_captured ? watch_silence() : absent;
+    if (absent == miss::not_captured) return abandoned(now) ? miss::no_probe : watch_silence();
+    if (absent != miss::none) return absent;
     if (found[best].slot.lost != lost) return miss::busy;
     place = found[best].place;
     return judge(found[best].slot, kernel_now, answer);
@@ -294,10 +313,12 @@ class table {
   synfp_meta meta_{};
   const synfp_bucket* buckets_ = nullptr;
   const synfp_counters* counts_ = nullptr;
+  const synfp_pulse* pulse_ = nullptr;  // of a daemon
   std::int64_t clock_offset_ = 0;
   std::uint64_t netns_ = 0;  // cookie of this one, where a table serves several
   detail::mapping buckets_map_;
   detail::mapping counts_map_;
+  detail::mapping pulse_map_;
   std::unique_ptr<watch> watch_;
   /// Which record claim() gave last, per slot of a bucket; one cache line, so that one miss finds them all. A
   /// mark here and not in the table, which is read-only, so that processes which share a table do not see

@@ -34,56 +34,41 @@
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
 
+/// Maps of a probe whose process is gone, for the next one to go on with; -1: none.
+struct kept_maps {
+  table_fds maps;
+  int sockets = -1;      ///< what is kept with sockets
+  int link_wanted = -1;  ///< what programs have learnt of listeners
+};
+
 /// See capture::probe for what the functions do.
 class loaded_probe {
  public:
   static setup_result<loaded_probe> open(const probe_config& c, const probe_options& options) {
-    const hook_traits& traits = traits_of(c.hook);
-    const bool on_interface = traits.attached_to == attachment::interface;
-    const bool on_function = traits.attached_to == attachment::function;
-    if (on_interface && options.interface.empty())
-      return setup_error{errc::invalid, 0,
-                         "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
-    if (!on_interface && !options.interface.empty())
-      return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
-    if (!on_function && options.all_network_namespaces)
-      return setup_error{errc::invalid, 0,
-                         "all_network_namespaces is only used with hook::kprobe; leave it out"};
-    if (traits.attached_to == attachment::cgroup && options.cgroups.empty())
-      return setup_error{errc::invalid, 0,
-                         "hook::sockops needs a cgroup in probe_options, for instance /sys/fs/cgroup"};
-    std::vector<owned_fd> cgroups;
-    for (const std::string& path : options.cgroups) {
-      auto opened = open_cgroup(path);
-      if (!opened) return std::move(opened).error();
-      cgroups.push_back(*std::move(opened));
-    }
-    if (options.ports.size() > SYNFP_MAX_PORTS || (c.port_count() != 0 && !options.ports.empty()))
-      return setup_error{errc::invalid, 0,
-                         "at most 8 ports, given either in probe_config or in probe_options"};
+    return make(c, options, {}, &loaded_probe::attached);
+  }
+  /// open() for who attaches the programs himself and keeps the maps in pins. `kept`: from an earlier
+  /// process, or none; refused (errc::incompatible) if they were made with another configuration.
+  static setup_result<loaded_probe> open_detached(const probe_config& c, const probe_options& options,
+                                                  const kept_maps& kept) {
+    return make(c, options, kept, &loaded_probe::loaded);
+  }
 
-    const silence_libbpf quiet;
-    const int cpus = libbpf_num_possible_cpus();
-    if (cpus <= 0)
-      return setup_error{errc::system, -cpus, "cannot count the CPUs" + why(-cpus, "mount /sys")};
-    synfp_meta meta = synfp::detail::describe(c, options.ports);
-    meta.cpus = static_cast<synfp_u32>(cpus);
-    if (::getrandom(meta.secret, sizeof meta.secret, 0) != static_cast<ssize_t>(sizeof meta.secret))
-      return setup_error{errc::system, errno,
-                         "cannot get random bytes for the table's secret; see getrandom(2)"};
-
-    synfp_config config = synfp::detail::configure(meta);
-    const bool everywhere = traits.attached_to == attachment::cgroup || options.all_network_namespaces;
-    if ((on_function || !cgroups.empty()) && !everywhere) {
-      const auto netns = network_namespace_cookie();
-      if (!netns) return std::move(netns).error();
-      config.netns = *netns;
-    }
-
-    auto p = attached(traits, traits.program, meta, config, options, cgroups);
-    if (!p && traits.fallback != nullptr)
-      p = attached(traits, traits.fallback, meta, config, options, cgroups);
-    return p;
+  /// Of a probe that open_detached() made.
+  int sockops_program() const noexcept { return sockops_ == nullptr ? -1 : bpf_program__fd(sockops_); }
+  int getsockopt_program() const noexcept {
+    return getsockopt_ == nullptr ? -1 : bpf_program__fd(getsockopt_);
+  }
+  /// Whether fds().program is hook_traits::fallback.
+  bool fell_back() const noexcept { return fell_back_; }
+  kept_maps maps() const noexcept {
+    bpf_object* const o = sockets_object_ ? sockets_object_.get() : object_.get();
+    const auto fd_of = [o](const char* name) {
+      const bpf_map* const map = bpf_object__find_map_by_name(o, name);
+      return map == nullptr ? -1 : bpf_map__fd(map);
+    };
+    if (sockops_ == nullptr) return {fds_.maps, -1, -1};
+    return {fds_.maps, fd_of("synfp_sockets"), fd_of(".bss.synfp")};
   }
 
   static setup_result<loaded_probe> share(const probe_config& c, const probe_fds& fds) {
@@ -124,7 +109,8 @@ class loaded_probe {
   static setup_result<loaded_probe> share_pinned(const probe_config& c, const std::string& directory) {
     auto pins = open_pins(directory, takes_part_in_listening(traits_of(c.hook)));
     if (!pins) return std::move(pins).error();
-    auto p = share(c, {{pins->table.get(), pins->meta.get(), pins->counts.get()}, pins->program.get()});
+    auto p = share(c, {{pins->table.get(), pins->meta.get(), pins->counts.get(), pins->pulse.get()},
+                       pins->program.get()});
     if (!p) return setup_error{p.error().code, p.error().os, directory + ": " + p.error().message};
     p->fds_.maps = {};
     return p;
@@ -144,6 +130,70 @@ class loaded_probe {
 
  private:
   explicit loaded_probe(const hook_traits& traits) noexcept : traits_(&traits) {}
+
+  using finisher = setup_result<loaded_probe> (*)(const hook_traits&, const char*, const synfp_meta&,
+                                                  const synfp_config&, const probe_options&,
+                                                  const std::vector<owned_fd>&, const kept_maps&);
+
+  static setup_result<loaded_probe> make(const probe_config& c, const probe_options& options,
+                                         const kept_maps& kept, finisher finish) {
+    const hook_traits& traits = traits_of(c.hook);
+    const bool on_interface = traits.attached_to == attachment::interface;
+    const bool on_function = traits.attached_to == attachment::function;
+    if (on_interface && options.interface.empty())
+      return setup_error{errc::invalid, 0,
+                         "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
+    if (!on_interface && !options.interface.empty())
+      return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
+    if (!on_function && options.all_network_namespaces)
+      return setup_error{errc::invalid, 0,
+                         "all_network_namespaces is only used with hook::kprobe; leave it out"};
+    if (traits.attached_to == attachment::cgroup && options.cgroups.empty())
+      return setup_error{errc::invalid, 0,
+                         "hook::sockops needs a cgroup in probe_options, for instance /sys/fs/cgroup"};
+    std::vector<owned_fd> cgroups;
+    for (const std::string& path : options.cgroups) {
+      auto opened = open_cgroup(path);
+      if (!opened) return std::move(opened).error();
+      cgroups.push_back(*std::move(opened));
+    }
+    if (options.ports.size() > SYNFP_MAX_PORTS || (c.port_count() != 0 && !options.ports.empty()))
+      return setup_error{errc::invalid, 0,
+                         "at most 8 ports, given either in probe_config or in probe_options"};
+
+    const silence_libbpf quiet;
+    const int cpus = libbpf_num_possible_cpus();
+    if (cpus <= 0)
+      return setup_error{errc::system, -cpus, "cannot count the CPUs" + why(-cpus, "mount /sys")};
+    synfp_meta meta = synfp::detail::describe(c, options.ports);
+    meta.cpus = static_cast<synfp_u32>(cpus);
+    if (::getrandom(meta.secret, sizeof meta.secret, 0) != static_cast<ssize_t>(sizeof meta.secret))
+      return setup_error{errc::system, errno,
+                         "cannot get random bytes for the table's secret; see getrandom(2)"};
+
+    if (kept.maps.meta >= 0) {
+      const synfp_u32 zero = 0;
+      synfp_meta before{};
+      const int r = bpf_map_lookup_elem(kept.maps.meta, &zero, &before);
+      std::memcpy(meta.secret, before.secret, sizeof meta.secret);
+      if (r != 0 || std::memcmp(&meta, &before, sizeof meta) != 0)
+        return setup_error{errc::incompatible, -r, "the maps were made with another configuration"};
+    }
+    synfp_config config = synfp::detail::configure(meta);
+    const bool everywhere = traits.attached_to == attachment::cgroup || options.all_network_namespaces;
+    if ((on_function || !cgroups.empty()) && !everywhere) {
+      const auto netns = network_namespace_cookie();
+      if (!netns) return std::move(netns).error();
+      config.netns = *netns;
+    }
+
+    auto p = finish(traits, traits.program, meta, config, options, cgroups, kept);
+    if (!p && traits.fallback != nullptr) {
+      p = finish(traits, traits.fallback, meta, config, options, cgroups, kept);
+      if (p) p->fell_back_ = true;
+    }
+    return p;
+  }
 
   static object_ptr open_object(bool request) {
     namespace objects = synfp::detail;
@@ -170,7 +220,8 @@ class loaded_probe {
   /// Loads `program` and, if `sockets`, those of a cgroup, and makes the maps. The program of
   /// tcp_conn_request() is in an object of its own, and then two objects share the maps.
   static setup_result<loaded_probe> load(const hook_traits& traits, const char* program,
-                                         const synfp_meta& meta, const synfp_config& config, bool sockets) {
+                                         const synfp_meta& meta, const synfp_config& config, bool sockets,
+                                         const kept_maps& kept) {
     const bool apart = traits.attached_to == attachment::function;
     loaded_probe p(traits);
     p.object_ = open_object(apart);
@@ -203,6 +254,13 @@ class loaded_probe {
         if (map != nullptr) bpf_map__set_autocreate(map, sockets);
       }
       fits = fits && configure(object, meta, config);
+      for (const auto& [name, fd] :
+           {std::pair("synfp_table", kept.maps.table), std::pair("synfp_meta", kept.maps.meta),
+            std::pair("synfp_counts", kept.maps.counts), std::pair("synfp_sockets", kept.sockets),
+            std::pair(".bss.synfp", kept.link_wanted)}) {
+        bpf_map* const map = fd < 0 ? nullptr : bpf_object__find_map_by_name(object, name);
+        if (map != nullptr) fits = fits && bpf_map__reuse_fd(map, fd) == 0;
+      }
     }
     if (!fits)
       return setup_error{errc::incompatible, 0,
@@ -225,6 +283,7 @@ class loaded_probe {
 
     // From here on no process can write the maps, not even root; the program still can.
     const synfp_u32 zero = 0;
+    if (kept.maps.meta >= 0) return std::move(p).with_records();
     r = bpf_map_update_elem(p.fds_.maps.meta, &zero, &meta, BPF_ANY);
     for (const int fd : {p.fds_.maps.meta, p.fds_.maps.table, p.fds_.maps.counts}) {
       if (r == 0) r = bpf_map_freeze(fd);
@@ -232,18 +291,29 @@ class loaded_probe {
     if (r != 0)
       return setup_error{errc::system, -r, std::string("cannot freeze the maps: ") + std::strerror(-r)};
 
-    auto records = table::attach(p.fds_.maps);
+    return std::move(p).with_records();
+  }
+
+  setup_result<loaded_probe> with_records() && {
+    auto records = table::attach(fds_.maps);
     if (!records) return std::move(records).error();
-    p.records_ = std::make_unique<table>(*std::move(records));
-    return p;
+    records_ = std::make_unique<table>(*std::move(records));
+    return std::move(*this);
+  }
+
+  static setup_result<loaded_probe> loaded(const hook_traits& traits, const char* program,
+                                           const synfp_meta& meta, const synfp_config& config,
+                                           const probe_options&, const std::vector<owned_fd>& cgroups,
+                                           const kept_maps& kept) {
+    return load(traits, program, meta, config, !cgroups.empty(), kept);
   }
 
   /// Loads `program` and attaches it, unless prepare() does, and those of `cgroups`.
   static setup_result<loaded_probe> attached(const hook_traits& traits, const char* program,
                                              const synfp_meta& meta, const synfp_config& config,
                                              const probe_options& options,
-                                             const std::vector<owned_fd>& cgroups) {
-    auto p = load(traits, program, meta, config, !cgroups.empty());
+                                             const std::vector<owned_fd>& cgroups, const kept_maps& kept) {
+    auto p = load(traits, program, meta, config, !cgroups.empty(), kept);
     if (!p) return p;
     if (traits.attached_to == attachment::interface || traits.attached_to == attachment::function) {
       auto link = traits.attached_to == attachment::interface ? attach_to_interface(p->fds_.program,
@@ -277,6 +347,7 @@ class loaded_probe {
   owned_fd link_;
   std::vector<owned_fd> cgroup_links_;
   owned_fd shared_program_;
+  bool fell_back_ = false;
   probe_fds fds_;
   std::unique_ptr<table> records_;
 };

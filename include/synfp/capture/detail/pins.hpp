@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include <synfp/abi.h>
 #include <synfp/capture/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -25,11 +26,19 @@ namespace capture::detail {
 /// The files of a pinned probe; the last one only of a listener's.
 inline constexpr const char* pin_names[] = {"table", "meta", "counts", "program"};
 
+/// Below the directory that a daemon was told, so that another version's pins do not stand in its way.
+inline std::string versioned(const std::string& directory) {
+  return directory + "/v" + std::to_string(SYNFP_ABI_VERSION);
+}
+/// Of the daemon, beside pin_names.
+inline constexpr const char* pulse_pin = "pulse";
+
 /// BPF_OBJ_PIN or BPF_OBJ_GET. -1 and errno if the kernel refuses.
-inline int bpf_path(bpf_cmd command, const std::string& path, int fd = 0) noexcept {
+inline int bpf_path(bpf_cmd command, const std::string& path, int fd = 0, __u32 flags = 0) noexcept {
   bpf_attr attributes{};
   attributes.pathname = reinterpret_cast<std::uintptr_t>(path.c_str());
   attributes.bpf_fd = static_cast<__u32>(fd);
+  attributes.file_flags = flags;
   return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof attributes));
 }
 
@@ -49,7 +58,7 @@ inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
 }
 
 struct opened_pins {
-  owned_fd table, meta, counts, program;
+  owned_fd table, meta, counts, program, pulse;
 };
 
 inline setup_error no_pins(const std::string& directory, int number) {
@@ -70,8 +79,16 @@ inline setup_error no_pins(const std::string& directory, int number) {
   return {errc::system, number, std::move(text)};
 }
 
-/// Opens what is pinned in a directory; all of it from one probe, also while the pins are replaced.
-inline setup_result<opened_pins> open_pins(const std::string& directory, bool with_program) {
+/// What a daemon hands over: see handover.hpp.
+inline setup_result<opened_pins> receive_pins(const std::string& path, bool with_program);
+
+/// Opens what is pinned in a directory; all of it from one probe, also while the pins are replaced. A socket:
+/// what the daemon there hands over.
+inline setup_result<opened_pins> open_pins(const std::string& where, bool with_program) {
+  struct stat kind {};
+  if (::stat(where.c_str(), &kind) == 0 && S_ISSOCK(kind.st_mode)) return receive_pins(where, with_program);
+  const std::string own = versioned(where);
+  const std::string& directory = ::stat(own.c_str(), &kind) == 0 ? own : where;
   for (int attempt = 0; attempt < 3; ++attempt) {
     // Held open, so that its number is not given to another meanwhile.
     const owned_fd held(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -87,6 +104,8 @@ inline setup_result<opened_pins> open_pins(const std::string& directory, bool wi
       *wanted[i] = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pin_names[i]));
       if (wanted[i]->get() < 0) number = errno;
     }
+    if (number == 0)
+      pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin, 0, BPF_F_RDONLY));
     struct stat after {};
     if (::stat(directory.c_str(), &after) != 0) return no_pins(directory, errno);
     if (!same_file(before, after)) continue;
@@ -98,3 +117,5 @@ inline setup_result<opened_pins> open_pins(const std::string& directory, bool wi
 
 }  // namespace capture::detail
 SYNFP_END_NAMESPACE
+
+#include <synfp/capture/detail/handover.hpp>  // receive_pins()
