@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// synfpd: loads the probe, attaches it, keeps it in pins, and hands it to servers that have no privilege. It
+// has no work on any connection's path: if it dies, the probe works on.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <synfp/capture/detail/handover.hpp>
+#include <synfp/version.hpp>
+
+#include "../support/fd.hpp"
+#include "capabilities.hpp"
+#include "keeper.hpp"
+#include "metrics.hpp"
+#include "notify.hpp"
+#include "settings.hpp"
+
+namespace {
+
+using namespace synfp;
+using namespace synfp::tools;
+
+std::optional<gid_t> group_of(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const group* const found = ::getgrnam(name.c_str());
+  if (found == nullptr) throw failure("there is no group '" + name + "'; see 'getent group'");
+  return found->gr_gid;
+}
+
+/// Where clients come for the descriptors: root, and the group if there is one.
+fd listen_for_clients(const std::string& path, std::optional<gid_t> group) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) throw failure("the path of --socket is too long: " + path);
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  fd s(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  must(static_cast<bool>(s), "open a Unix socket");
+  struct stat before {};
+  if (::lstat(path.c_str(), &before) == 0) {
+    if (!S_ISSOCK(before.st_mode)) throw failure(path + " is in the way of --socket; it is no socket");
+    ::unlink(path.c_str());  // an earlier process's: we hold the lock on the pins
+  }
+  const mode_t mask = ::umask(0177);
+  const int bound = ::bind(s.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int number = errno;
+  ::umask(mask);
+  if (bound != 0) fail("listen at " + path, number);
+  if (group) {
+    must(::chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0, "change the group of " + path);
+    must(::chmod(path.c_str(), 0660) == 0, "change the mode of " + path);
+  }
+  must(::listen(s.get(), 64) == 0, "listen at " + path);
+  return s;
+}
+
+std::string description(const keeper& k, const daemon_settings& s) {
+  std::string text = "synfpd: ";
+  if (k.attachments().empty()) text += k.hook_name() + ", which servers attach to their listeners";
+  const char* before = "";
+  for (const keeper::attachment& one : k.attachments()) {
+    text += before + one.what + (one.taken_over ? " (taken over)" : "");
+    before = ", ";
+  }
+  text += fmt::format("; table in {}{}", k.directory().path(), k.kept_table() ? " (kept)" : "");
+  text += "; socket " + s.socket;
+  if (!s.metrics.empty()) text += "; metrics on http://" + s.metrics + "/metrics";
+  return text;
+}
+
+int keep(const daemon_settings& s, char** argv) {
+  const std::optional<gid_t> group = group_of(s.group);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int one : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, one);
+  must(::pthread_sigmask(SIG_SETMASK, &signals, nullptr) == 0, "block signals");
+  const fd signal(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  const fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  must(signal && timer, "make a timer");
+
+  keeper k(s, group);
+  const fd clients = listen_for_clients(s.socket, group);
+  std::optional<metrics_server> metrics;
+  if (!s.metrics.empty()) metrics.emplace(s.metrics, k);
+  put_capabilities_away();
+  if (metrics) metrics->start();
+
+  const itimerspec every{{keeper::interval_ms / 1000, 0}, {keeper::interval_ms / 1000, 0}};
+  must(::timerfd_settime(timer.get(), 0, &every, nullptr) == 0, "set the timer");
+  const std::string text = description(k, s);
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+  notify("READY=1\nSTATUS=" + text.substr(8));
+
+  std::vector<bool> attached(k.attachments().size(), true);
+  for (;;) {
+    pollfd ready[] = {{signal.get(), POLLIN, 0}, {timer.get(), POLLIN, 0}, {clients.get(), POLLIN, 0}};
+    if (::poll(ready, 3, -1) < 0 && errno != EINTR) fail("wait", errno);
+    if ((ready[1].revents & POLLIN) != 0) {
+      std::uint64_t times = 0;
+      (void)!::read(timer.get(), &times, sizeof times);
+      k.beat();
+      notify("WATCHDOG=1");
+      for (std::size_t i = 0; i < attached.size(); ++i) {
+        const keeper::attachment& one = k.attachments()[i];
+        if (attached[i] && !one.attached)
+          fmt::print(stderr, "synfpd: {} is gone; attach it again when it is back: kill -HUP {}\n", one.what,
+                     ::getpid());
+        attached[i] = one.attached;
+      }
+    }
+    if ((ready[2].revents & POLLIN) != 0) {
+      const std::vector<int> all = k.descriptors();
+      for (int i = 0; i < 64; ++i) {
+        const fd client(::accept4(clients.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!client) break;
+        (void)capture::detail::hand_over(client.get(), all.data(), all.size());
+      }
+    }
+    if ((ready[0].revents & POLLIN) == 0) continue;
+    signalfd_siginfo what{};
+    if (::read(signal.get(), &what, sizeof what) != sizeof what) continue;
+    if (what.ssi_signo != SIGHUP) {
+      notify("STOPPING=1");
+      return 0;
+    }
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
+    metrics.reset();
+    hand_on_capabilities();
+    ::execv("/proc/self/exe", argv);
+    fail("start again", errno);
+  }
+}
+
+int remove(const daemon_settings& s) {
+  const pin_directory directory(s.pin, std::nullopt);
+  directory.remove_all();
+  ::unlink(s.socket.c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  std::signal(SIGPIPE, SIG_IGN);
+  daemon_settings s;
+  bool take_away = false;
+  CLI::App app{
+      "Keeps a probe: it gives the SYN of each connection to servers in any language, without privileges"};
+  app.add_option("--cgroup", s.cgroups,
+                 "a directory of cgroup v2: sockets made in it or below answer with their SYN; repeatable; "
+                 "default: all "
+                 "of the machine")
+      ->type_name("PATH")
+      ->allow_extra_args(false);
+  app.add_option("--hook", s.hook,
+                 "what captures; auto: sockops, or xdp with --interface, or reuseport without cgroup v2")
+      ->check(CLI::IsMember({"auto", "sockops", "reuseport", "xdp", "tcx", "kprobe"}))
+      ->type_name("HOOK")
+      ->capture_default_str();
+  app.add_option("--interface", s.interfaces, "the interface that xdp or tcx watches; repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app.add_option("--port", s.ports, "a local port of interest; up to 8; default: all")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("N")
+      ->allow_extra_args(false);
+  app.add_option("--buckets", s.buckets, "size of the table, a power of two, 2 KiB each; see 'synfp sizing'")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--pin", s.pin, "a directory on a bpffs, in which everything is kept")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_option("--socket", s.socket,
+                 "a Unix socket that hands the table to clients, for those without a bpffs")
+      ->type_name("PATH")
+      ->capture_default_str();
+  app.add_option("--group", s.group, "who may read the table, besides root")->type_name("NAME");
+  app.add_option("--metrics", s.metrics, "serve OpenMetrics there")->type_name("ADDR:PORT");
+  app.add_flag("--remove", take_away, "detach, remove the pins, and end");
+  app.set_version_flag("--version", fmt::format("synfpd {}.{}.{}", SYNFP_VERSION_MAJOR, SYNFP_VERSION_MINOR,
+                                                SYNFP_VERSION_PATCH));
+  app.footer(
+      R"(SIGTERM ends it and leaves the probe attached; the next start takes it over without a gap, and so does SIGHUP,
+which starts it again, with a new version of the program if there is one. --remove ends the probe too. Exit status: 0; 2
+if it could not start; then nothing was attached, and what was attached before stays.)");
+  app.failure_message(
+      [](const CLI::App*, const CLI::Error& e) { return fmt::format("synfpd: {}; see --help\n", e.what()); });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (s.buckets == 0 || (s.buckets & (s.buckets - 1)) != 0 || s.buckets > 1U << 22)
+    throw failure("--buckets must be a power of two up to 4194304");
+  if (s.ports.size() > SYNFP_MAX_PORTS) throw failure("at most 8 times --port");
+  return take_away ? remove(s) : keep(s, argv);
+} catch (const std::exception& e) {
+  fmt::print(stderr, "synfpd: {}\n", e.what());
+  return 2;
+}
