@@ -34,6 +34,7 @@
 #include <thread>
 #include <vector>
 
+#include "../tests/support/hooks.hpp"
 #include "../tests/support/sockets.hpp"
 #include "../tests/support/two_hosts.hpp"
 #include "frames.hpp"
@@ -107,8 +108,7 @@ sample run(const synfp::test::two_hosts& hosts, Source& source) {
 
 template <hook H>
 auto open_probe(const synfp::test::two_hosts& hosts) {
-  synfp::capture::probe_options options;
-  if (H == hook::xdp) options.interface = "s0";
+  const auto options = synfp::test::watching(H, "s0");
   auto opened =
       hosts.server.inside([&] { return synfp::capture::probe<probe_config{.hook = H}>::open(options); });
   if (!opened) bench::fail(opened.error().message);
@@ -155,6 +155,11 @@ int main(int argc, char** argv) {
       {"xdp",
        [&] {
          auto probe = open_probe<hook::xdp>(hosts);
+         return measure(probe, probe);
+       }},
+      {"tcx",
+       [&] {
+         auto probe = open_probe<hook::tcx>(hosts);
          return measure(probe, probe);
        }},
       {"reuseport+saved_syn",

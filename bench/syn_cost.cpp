@@ -56,7 +56,7 @@ samples interleave(const std::vector<variant>& variants, int rounds) {
 
 void nonsyn(bench::report& report) {
   synfp::capture::probe_options options;
-  options.interface = "lo";
+  options.interfaces = {"lo"};
   auto probe = synfp::capture::probe<synfp::probe_config{.hook = synfp::hook::xdp}>::open(options);
   if (!probe) bench::fail(probe.error().message);
   const bench::peers peers(synfp::probe_config{.buckets = 1});

@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/pkt_cls.h>
 
 #include <bpf/bpf_helpers.h>
 
@@ -30,7 +31,6 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
   work = synfp_scratch_here();
   if (!source.counters || !work) return SK_PASS;
   verdict = synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &work->slot);
-  work->slot.hook = SYNFP_HOOK_REUSEPORT;
   if (verdict > 0) {
     synfp_write(work, verdict, SYNFP_HOOK_REUSEPORT, source.counters);
   } else if (verdict < 0) {
@@ -52,6 +52,22 @@ int synfp_xdp(struct xdp_md* ctx) {
     synfp_count(counters, (synfp_u32)-verdict);
   }
   return XDP_PASS;
+}
+
+// Every packet that comes in over an interface, after its driver and before the stack. "Next": the programs
+// and filters after this one decide. TCX_NEXT and TC_ACT_UNSPEC are the same number.
+SEC("tc")
+int synfp_tcx(struct __sk_buff* ctx) {
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
+  int verdict = synfp_parse_ingress(ctx, &work, &counters);
+
+  if (verdict > 0) {
+    synfp_write(work, verdict, SYNFP_HOOK_TCX, counters);
+  } else if (verdict < 0) {
+    synfp_count(counters, (synfp_u32)-verdict);
+  }
+  return TC_ACT_UNSPEC;
 }
 
 // Never loaded by the library: makes the key reachable in the object's BTF, and lets a test run the hash

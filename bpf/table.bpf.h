@@ -310,7 +310,7 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
  * connection may be about to appear), or if one may have been lost. An ACK that fits no record says that the
  * SYN of the connection to come is not here.
  *
- * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful. */
+ * xdp, tcx: nothing is known of the stack. Several SYNs of one key make all of them doubtful. */
 static __always_inline void synfp_write(struct synfp_scratch* work, int verdict, const synfp_u8 hook,
                                         struct synfp_counters* counters) {
   struct synfp_slot* syn = &work->slot;
@@ -320,6 +320,7 @@ static __always_inline void synfp_write(struct synfp_scratch* work, int verdict,
   synfp_u64 doubted, doubted_from, what;
   synfp_u32 next;
 
+  SYNFP_ONCE(syn->hook) = hook;
   if (!synfp_find(syn, &place, counters)) return;
   c->same = c->dead = c->others = c->oldest = c->oldest_age = c->doubt = 0;
   next = place.sequence + SYNFP_WRITE;

@@ -219,7 +219,7 @@ template <hook Hook>
 int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   capture::probe_options options;
   if constexpr (Hook == hook::xdp) {
-    options.interface = s.interface;
+    options.interfaces = {s.interface};
     for (const endpoint& e : addresses) {
       if (e.port() != 0 && options.ports.size() < SYNFP_MAX_PORTS) options.ports.push_back(e.port());
     }

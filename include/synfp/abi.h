@@ -79,7 +79,13 @@ enum {
   SYNFP_DIFFERS_HEADER = (int)0x40000000 /* anything else; also a word that was 0 in one of the two */
 };
 
-enum synfp_hook { SYNFP_HOOK_NONE = 0, SYNFP_HOOK_REUSEPORT = 1, SYNFP_HOOK_XDP = 2, SYNFP_HOOKS = 3 };
+enum synfp_hook {
+  SYNFP_HOOK_NONE = 0,
+  SYNFP_HOOK_REUSEPORT = 1,
+  SYNFP_HOOK_XDP = 2,
+  SYNFP_HOOK_TCX = 3,
+  SYNFP_HOOKS /* one more than the last */
+};
 
 /* What a hook knows of the SYNs that it sees, each 0 or 1. Nothing else asks which hook it is. */
 struct synfp_hook_facts {
@@ -94,8 +100,11 @@ struct synfp_hook_facts {
   synfp_u8 every_copy;
 };
 SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
-  struct synfp_hook_facts none = {0, 0, 0, 0}, reuseport = {0, 1, 1, 0}, xdp = {1, 0, 0, 1};
-  return hook == SYNFP_HOOK_REUSEPORT ? reuseport : hook == SYNFP_HOOK_XDP ? xdp : none;
+  struct synfp_hook_facts none = {0, 0, 0, 0}, reuseport = {0, 1, 1, 0}, interface = {1, 0, 0, 1};
+  return hook == SYNFP_HOOK_REUSEPORT ? reuseport
+         : hook == SYNFP_HOOK_XDP     ? interface
+         : hook == SYNFP_HOOK_TCX     ? interface
+                                      : none;
 }
 
 enum synfp_key_scope { SYNFP_SCOPE_FLOW = 0, SYNFP_SCOPE_PEER = 1 };

@@ -14,8 +14,12 @@ SYNFP_BEGIN_NAMESPACE
 enum class hook : std::uint8_t {
   /// On the server's own listen group. Needs CAP_BPF; with CAP_PERFMON it runs faster.
   reuseport = SYNFP_HOOK_REUSEPORT,
-  /// On an interface, before the stack. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  /// On interfaces, before the stack, natively where the driver can. Needs CAP_BPF, CAP_NET_ADMIN and
+  /// CAP_PERFMON.
   xdp = SYNFP_HOOK_XDP,
+  /// On interfaces, after the driver and before the stack, beside the programs of others: by a link (Linux
+  /// 6.6), before that by a filter of tc. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  tcx = SYNFP_HOOK_TCX,
 };
 
 enum class families : std::uint8_t {
@@ -71,7 +75,7 @@ template <probe_config C>
 struct checked_config {
   static_assert(static_cast<int>(C.hook) > int{SYNFP_HOOK_NONE} &&
                     static_cast<int>(C.hook) < int{SYNFP_HOOKS},
-                "probe_config::hook must be hook::reuseport or hook::xdp");
+                "probe_config::hook must be hook::reuseport, hook::xdp or hook::tcx");
   static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
                 "probe_config::families must be ipv4, ipv6 or both");
   static_assert(C.key_scope == key_scope::flow || C.key_scope == key_scope::peer,

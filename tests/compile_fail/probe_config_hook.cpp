@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect: probe_config::hook must be hook::reuseport or hook::xdp
+// expect: probe_config::hook must be hook::reuseport, hook::xdp or hook::tcx
 #include <synfp/probe_config.hpp>
 
 #ifdef SYNFP_MUST_FAIL

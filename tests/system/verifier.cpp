@@ -12,6 +12,7 @@
 #include <string>
 
 #include "../support/bpf_run.hpp"
+#include "../support/hooks.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
 
@@ -22,6 +23,7 @@ using synfp::families;
 using synfp::hook;
 using synfp::key_scope;
 using synfp::probe_config;
+using synfp::capture::detail::traits_of;
 
 /// A quarter of what the kernel takes: the rest is for the compilers and kernels to come.
 constexpr std::uint32_t budget = 250'000;
@@ -30,7 +32,7 @@ constexpr std::uint32_t budget = 250'000;
 constexpr std::uint32_t speculative_budget = 500'000;
 
 std::string name_of(const probe_config& c) {
-  return std::string(c.hook == hook::xdp ? "xdp" : "reuseport") +
+  return hook_name(c.hook) +
          (c.families == families::ipv4   ? " ipv4"
           : c.families == families::ipv6 ? " ipv6"
                                          : " both") +
@@ -40,7 +42,7 @@ std::string name_of(const probe_config& c) {
 
 /// How many instructions the verifier looked at when it was loaded.
 std::uint32_t verified(const probe_config& c) {
-  const raw_object object(c.hook == hook::xdp ? "synfp_xdp" : "synfp_reuseport", c, c.conflict_window.ns());
+  const raw_object object(traits_of(c.hook).program, c, c.conflict_window.ns());
   bpf_prog_info info{};
   __u32 length = sizeof info;
   must(bpf_obj_get_info_by_fd(object.program(), &info, &length) == 0, "ask about a program");
@@ -72,8 +74,7 @@ std::string excesses(hook where, std::initializer_list<families> wanted, std::ui
       }
     }
   }
-  std::fprintf(stderr, "%s: at most %u of %u instructions\n", where == hook::xdp ? "xdp" : "reuseport",
-               largest, most);
+  std::fprintf(stderr, "%s: at most %u of %u instructions\n", hook_name(where).c_str(), largest, most);
   return text;
 }
 
@@ -85,13 +86,11 @@ std::string excesses_with_cap_bpf_alone(std::initializer_list<families> wanted) 
 }
 
 TEST(verifier, both_families_within_the_budget) {
-  EXPECT_EQ(excesses(hook::xdp, {families::both}), "");
-  EXPECT_EQ(excesses(hook::reuseport, {families::both}), "");
+  for (const hook where : all_hooks()) EXPECT_EQ(excesses(where, {families::both}), "");
 }
 
 TEST(verifier, one_family_within_the_budget) {
-  EXPECT_EQ(excesses(hook::xdp, {families::ipv4, families::ipv6}), "");
-  EXPECT_EQ(excesses(hook::reuseport, {families::ipv4, families::ipv6}), "");
+  for (const hook where : all_hooks()) EXPECT_EQ(excesses(where, {families::ipv4, families::ipv6}), "");
 }
 
 // One family is a part of both, and in a virtual machine each load takes seconds.

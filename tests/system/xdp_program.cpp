@@ -32,7 +32,7 @@ class bench {
   explicit bench(std::vector<std::uint16_t> ports = {})
       : probe_(std::make_unique<synfp::capture::probe<C>>(home_.inside([&] {
           return synfp::capture::probe<C>(
-              synfp::capture::probe_options{.interface = "lo", .ports = std::move(ports)});
+              synfp::capture::probe_options{.interfaces = {"lo"}, .ports = std::move(ports)});
         }))) {}
 
   /// Runs the program on `frame`: it passes, the packet is unchanged and exactly `expected` was counted.

@@ -13,8 +13,9 @@ namespace capture {
 
 /// What open() takes besides the compile-time configuration.
 struct probe_options {
-  /// hook::xdp: the interface to watch.
-  std::string interface;
+  /// hook::xdp and hook::tcx: the interfaces to watch, by name. The probe is attached to all of them or to
+  /// none.
+  std::vector<std::string> interfaces{};
   /// Local ports of interest, at most 8; only if probe_config::ports is empty.
   std::vector<std::uint16_t> ports{};
 };

@@ -20,8 +20,13 @@ namespace capture::detail {
 /// Where a program is attached.
 enum class attachment : std::uint8_t {
   listen_group,  ///< in prepare(), by its first socket
-  interface,     ///< in open(), by the interface of probe_options
+  xdp,           ///< in open(), to the interfaces of probe_options, before the stack
+  tcx,           ///< in open(), to the interfaces of probe_options, at the ingress of traffic control
 };
+
+constexpr bool is_of_interfaces(attachment a) noexcept {
+  return a == attachment::xdp || a == attachment::tcx;
+}
 
 /// A capability that setcap is told to give, and whether the hook does not work without it.
 struct capability {
@@ -31,6 +36,7 @@ struct capability {
 };
 
 struct hook_traits {
+  std::string_view name;     ///< of the enumerator of synfp::hook
   const char* program = "";  ///< its name in the BPF object
   attachment attached_to = attachment::listen_group;
   capture_source source = capture_source::none;
@@ -39,13 +45,22 @@ struct hook_traits {
 
 inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
     {},
-    {.program = "synfp_reuseport",
+    {.name = "reuseport",
+     .program = "synfp_reuseport",
      .attached_to = attachment::listen_group,
      .source = capture_source::reuseport,
      .capabilities = {{{CAP_BPF, "cap_bpf", true}, {CAP_PERFMON, "cap_perfmon", false}}}},
-    {.program = "synfp_xdp",
-     .attached_to = attachment::interface,
+    {.name = "xdp",
+     .program = "synfp_xdp",
+     .attached_to = attachment::xdp,
      .source = capture_source::xdp,
+     .capabilities = {{{CAP_BPF, "cap_bpf", true},
+                       {CAP_NET_ADMIN, "cap_net_admin", true},
+                       {CAP_PERFMON, "cap_perfmon", true}}}},
+    {.name = "tcx",
+     .program = "synfp_tcx",
+     .attached_to = attachment::tcx,
+     .source = capture_source::tcx,
      .capabilities = {{{CAP_BPF, "cap_bpf", true},
                        {CAP_NET_ADMIN, "cap_net_admin", true},
                        {CAP_PERFMON, "cap_perfmon", true}}}},
@@ -61,6 +76,7 @@ constexpr const hook_traits& traits_of(hook where) noexcept {
 }
 static_assert(traits_of(hook::reuseport).source == capture_source::reuseport);
 static_assert(traits_of(hook::xdp).source == capture_source::xdp);
+static_assert(traits_of(hook::tcx).source == capture_source::tcx);
 
 }  // namespace capture::detail
 SYNFP_END_NAMESPACE

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/capture/attached.hpp>
 #include <synfp/capture/detail/attach.hpp>
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/libbpf.hpp>
@@ -36,12 +38,19 @@ class loaded_probe {
  public:
   static setup_result<loaded_probe> open(const probe_config& c, const probe_options& options) {
     const hook_traits& traits = traits_of(c.hook);
-    const bool on_interface = traits.attached_to == attachment::interface;
-    if (on_interface && options.interface.empty())
+    const auto& interfaces = options.interfaces;
+    if (is_of_interfaces(traits.attached_to) && interfaces.empty())
       return setup_error{errc::invalid, 0,
-                         "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
-    if (!on_interface && !options.interface.empty())
-      return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
+                         "hook::" + std::string(traits.name) +
+                             " needs the names of interfaces in probe_options; see 'ip link'"};
+    if (!is_of_interfaces(traits.attached_to) && !interfaces.empty())
+      return setup_error{errc::invalid, 0,
+                         "hook::" + std::string(traits.name) + " is not attached to an interface; leave '" +
+                             interfaces.front() + "' out"};
+    for (auto one = interfaces.begin(); one != interfaces.end(); ++one) {
+      if (std::find(interfaces.begin(), one, *one) != one)
+        return setup_error{errc::invalid, 0, "interface " + *one + " is named twice; name it once"};
+    }
     if (options.ports.size() > SYNFP_MAX_PORTS || (c.port_count() != 0 && !options.ports.empty()))
       return setup_error{errc::invalid, 0,
                          "at most 8 ports, given either in probe_config or in probe_options"};
@@ -110,10 +119,11 @@ class loaded_probe {
     if (!records) return std::move(records).error();
     p.records_ = std::make_unique<table>(*std::move(records));
 
-    if (on_interface) {
-      auto link = attach_to_interface(p.fds_.program, options.interface);
-      if (!link) return std::move(link).error();
-      p.link_ = *std::move(link);
+    for (const std::string& interface : interfaces) {
+      auto attached = attach_to_interface(traits.attached_to, p.fds_.program, interface);
+      if (!attached) return std::move(attached).error();
+      p.attached_.push_back(std::move(attached->what));
+      p.attachments_.push_back(*std::move(attached));
     }
     return p;
   }
@@ -173,6 +183,7 @@ class loaded_probe {
 
   const table& records() const noexcept { return *records_; }
   const probe_fds& fds() const noexcept { return fds_; }
+  const std::vector<attached_interface>& attached() const noexcept { return attached_; }
 
  private:
   explicit loaded_probe(const hook_traits& traits) noexcept : traits_(&traits) {}
@@ -184,7 +195,8 @@ class loaded_probe {
 
   const hook_traits* traits_;
   object_ptr object_;
-  owned_fd link_;
+  std::vector<interface_attachment> attachments_;
+  std::vector<attached_interface> attached_;
   owned_fd shared_program_;
   probe_fds fds_;
   std::unique_ptr<table> records_;
