@@ -450,10 +450,10 @@ static __always_inline int synfp_parse_ingress(struct __sk_buff* ctx, struct syn
 
   if (ctx->vlan_present) vlan[0] = 0x8000 | (ctx->vlan_tci & 0x0fff);
 #pragma unroll
-  for (int i = 0; i < SYNFP_MAX_VLAN_TAGS - 1; ++i) {
+  for (int i = 0; i < SYNFP_MAX_VLAN_TAGS; ++i) {
     synfp_u16 tag[2] __attribute__((aligned(4)));
 
-    if (!synfp_is_vlan(type)) break;
+    if (!synfp_is_vlan(type) || (i == SYNFP_MAX_VLAN_TAGS - 1 && ctx->vlan_present)) break;
     if (synfp_fetch(&source, (synfp_u64)inner, tag, 4)) return SYNFP_NOT_OURS;
     if (i < 2) {
       synfp_u16 id = 0x8000 | (__builtin_bswap16(tag[0]) & 0x0fff);
