@@ -33,12 +33,13 @@ enum {
 /* Where bytes come from, and what it means that they are seen there. The flags are constants, so that each
  * program keeps only its own half of the parser. */
 struct synfp_source {
-  int is_skb;      /* a socket buffer, `skb`; else the linear packet from `data` to `end` */
+  int is_skb;      /* a socket buffer, `skb`; else a frame */
   int at_listener; /* the stack has looked at the packet and chosen a listener for it; else nobody has yet */
   int no_loops; /* the program is also loaded without CAP_PERFMON, and then loops cost too much to verify */
   int acks;     /* an ACK that may complete a handshake is wanted, too */
   void* skb;
-  const synfp_u8* data;
+  struct xdp_md* frame;
+  const synfp_u8* data; /* the linear part of `frame`; a large one goes on in fragments */
   const synfp_u8* end;
   synfp_u64 length; /* at_listener: of the buffer, from where the stack has got to: the TCP header, unless a
                        netfilter hook asks before TCP does */
@@ -61,8 +62,8 @@ static __always_inline struct synfp_source synfp_listener_source(struct sk_reuse
 typedef synfp_u32 __attribute__((may_alias)) synfp_alias32;
 typedef long long synfp_s64;
 
-/* `n` bytes (a constant, multiple of 4) at `offset` from the network header (skb) or from the frame (linear).
- */
+/* `n` bytes (a constant, multiple of 4) at `offset` from the network header (skb) or from the frame. Drivers
+ * put all headers into the linear part; what is not there is looked for in the fragments. */
 static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u64 offset, void* to,
                                        const synfp_u32 n) {
   const synfp_u8* from;
@@ -70,24 +71,24 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
   if (source->is_skb)
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, n, BPF_HDR_START_NET);
   from = source->data + offset;
-  if (from + n > source->end) return -1;
+  if (from + n > source->end) return bpf_xdp_load_bytes(source->frame, (synfp_u32)offset, to, n);
 #pragma unroll
   for (synfp_u32 i = 0; i < n / 4; ++i) ((synfp_alias32*)to)[i] = ((const synfp_alias32*)from)[i];
   return 0;
 }
 
 /* A TCP header or IP options, `n` bytes, a multiple of 4 up to 60. A linear packet is read in constant sizes,
- * because the verifier wants to see one bound per access; a socket buffer by one call with a bounded length.
- */
+ * because the verifier wants to see one bound per access; anything else by one call with a bounded length. */
 static __always_inline int synfp_fetch_header(const struct synfp_source* source, synfp_u64 offset,
                                               synfp_u8* to, synfp_u64 n) {
-  if (source->is_skb) {
+  if (source->is_skb || source->data + offset + n > source->end) {
     /* In 64 bits, and not known to be a multiple of 4: else clang writes the lower bound as "is not 0".
      * The 6.1 verifier learns from neither. */
     synfp_u64 size = n;
 
     asm volatile("" : "+r"(size));
     if (size < 4 || size > SYNFP_TCP_BYTES) return -1;
+    if (!source->is_skb) return bpf_xdp_load_bytes(source->frame, (synfp_u32)offset, to, (synfp_u32)size);
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, (synfp_u32)size,
                                        BPF_HDR_START_NET);
   }
@@ -117,7 +118,7 @@ static __always_inline int synfp_holds(const struct synfp_source* source, synfp_
 
   if (source->is_skb)
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)n - 1, &last, 1, BPF_HDR_START_NET) == 0;
-  return (synfp_u64)(source->end - source->data) >= n;
+  return (synfp_u64)(source->end - source->data) >= n || bpf_xdp_get_buff_len(source->frame) >= n;
 }
 
 static __always_inline synfp_u64 synfp_host_at(const synfp_u8* p) {
@@ -388,7 +389,8 @@ static __always_inline int synfp_no_syn(const struct synfp_source* source, synfp
 /* A whole frame, from XDP. */
 static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_scratch** work,
                                              struct synfp_counters** counters) {
-  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
+  struct synfp_source source = {.frame = ctx,
+                                .data = (const synfp_u8*)(long)ctx->data,
                                 .end = (const synfp_u8*)(long)ctx->data_end};
   synfp_u16 vlan[2];
   struct synfp_slot* slot;

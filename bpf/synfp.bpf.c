@@ -39,8 +39,9 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
   return SK_PASS;
 }
 
-// Every packet of an interface, before the stack.
-SEC("xdp")
+// Every packet of an interface, before the stack. It can read frames of several buffers, without which some
+// drivers refuse it when the MTU is large.
+SEC("xdp.frags")
 int synfp_xdp(struct xdp_md* ctx) {
   struct synfp_counters* counters;
   struct synfp_scratch* work;
