@@ -357,6 +357,9 @@ TEST_F(tc_filter, leaves_nothing_behind) {
     EXPECT_EQ(clsact_of("s0"), "there");
     EXPECT_TRUE(sees(*f, 1));
     EXPECT_FALSE(f->filter.replaced());
+    clsact_filter second;
+    EXPECT_EQ(second.add(f->object.program(), f->id(), "synfp_tcx", ::if_nametoindex("lo")), 0)
+        << "one program, two interfaces";
   });
   f.reset();  // in another network namespace than the interface's
   on_server([] { EXPECT_EQ(clsact_of("s0"), "none"); });

@@ -150,13 +150,14 @@ class tc_socket {
 /// The mark of a process that owns a filter: a name among the Unix sockets of its network namespace, which
 /// the kernel takes back when the process ends. errno, or 0. Somebody who takes the name of a filter whose
 /// owner is gone can only make it stay.
-inline int mark_alive(std::uint32_t program, owned_fd& mark) noexcept {
+inline int mark_alive(std::uint32_t program, unsigned interface, owned_fd& mark) noexcept {
   mark = owned_fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!mark) return errno;
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   // The leading 0: not in the file system.
-  const int length = std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "synfp_tcx/%u", program);
+  const int length =
+      std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "synfp_tcx/%u/%u", program, interface);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
   return ::bind(mark.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
 }
@@ -181,7 +182,7 @@ class clsact_filter {
   /// Adds the program with this id and name. errno, or 0; then nothing of it is there.
   int add(int program, std::uint32_t id, const char* name, unsigned interface) {
     int error = socket_.open();
-    if (error == 0) error = mark_alive(id, mark_);
+    if (error == 0) error = mark_alive(id, interface, mark_);
     if (error != 0) return error;
     interface_ = interface;
 
@@ -214,7 +215,8 @@ class clsact_filter {
     std::vector<tc_filter> left_behind;
     (void)each_filter(ingress, [&](const tc_filter& f, std::string_view its_name) {
       owned_fd free;
-      if (f.program != id && its_name == name && mark_alive(f.program, free) == 0) left_behind.push_back(f);
+      if (f.program != id && its_name == name && mark_alive(f.program, interface, free) == 0)
+        left_behind.push_back(f);
     });
     for (const tc_filter& f : left_behind) replaced_ |= remove_filter(f) == 0;
     return 0;
