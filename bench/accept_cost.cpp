@@ -38,6 +38,7 @@
 #include <thread>
 #include <vector>
 
+#include "../tests/support/hooks.hpp"
 #include "../tests/support/sockets.hpp"
 #include "../tests/support/two_hosts.hpp"
 #include "frames.hpp"
@@ -110,8 +111,7 @@ sample run(const synfp::test::two_hosts& hosts, Source& source) {
 
 template <hook H>
 auto try_probe(const synfp::test::two_hosts& hosts) {
-  synfp::capture::probe_options options;
-  if (H == hook::xdp) options.interface = "s0";
+  const auto options = synfp::test::watching(H, "s0");
   return hosts.server.inside([&] { return synfp::capture::probe<probe_config{.hook = H}>::open(options); });
 }
 template <hook H>
@@ -163,6 +163,11 @@ int main(int argc, char** argv) {
       {"xdp",
        [&] {
          auto probe = open_probe<hook::xdp>(hosts);
+         return measure(probe, probe);
+       }},
+      {"tcx",
+       [&] {
+         auto probe = open_probe<hook::tcx>(hosts);
          return measure(probe, probe);
        }},
       {"reuseport+saved_syn",

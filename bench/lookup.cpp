@@ -55,7 +55,7 @@ struct filled {
 /// evicts is left out.
 filled fill(unsigned& evicted) {
   synfp::capture::probe_options options;
-  options.interface = "lo";
+  options.interfaces = {"lo"};
   auto probe = synfp::capture::probe<config>::open(options);
   if (!probe) bench::fail(probe.error().message);
   filled f{*std::move(probe), {}};

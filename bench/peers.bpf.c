@@ -183,7 +183,6 @@ static __always_inline int bench_listen(struct sk_reuseport_md* ctx, void* map) 
   if (synfp_parse(&source, 0, ctx->eth_protocol == __builtin_bswap16(ETH_P_IPV6), &work->slot) !=
       SYNFP_IS_SYN)
     return SK_PASS;
-  work->slot.hook = SYNFP_HOOK_REUSEPORT;
   bench_update(map, &work->slot);
   return SK_PASS;
 }

@@ -64,7 +64,7 @@ samples interleave(const std::vector<variant>& variants, int rounds) {
 
 void nonsyn(bench::report& report) {
   synfp::capture::probe_options options;
-  options.interface = "lo";
+  options.interfaces = {"lo"};
   auto probe = synfp::capture::probe<synfp::probe_config{.hook = synfp::hook::xdp}>::open(options);
   if (!probe) bench::fail(probe.error().message);
   const bench::peers peers(synfp::probe_config{.buckets = 1});
@@ -261,7 +261,7 @@ void in_stack(bench::report& report) {
   std::map<std::string, std::vector<double>> runs, ns;
   const auto measure = [&]<hook H>(const std::string& name, std::integral_constant<hook, H>) {
     synfp::capture::probe_options options;
-    if (H == hook::xdp) options.interface = "s0";
+    if (H == hook::xdp) options.interfaces = {"s0"};
     auto probe = hosts.server.inside(
         [&] { return synfp::capture::probe<synfp::probe_config{.hook = H}>::open(options); });
     if (!probe && H == hook::kprobe) return;

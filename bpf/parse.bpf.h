@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 // From a packet to a record: Ethernet with up to eight VLAN tags, IPv4 with options, IPv6 with a bounded
-// number of extension headers, TCP. The same code reads a linear packet (XDP), a socket buffer
-// (reuseport) and the kernel's memory (kprobe).
+// number of extension headers, TCP. The same code reads a frame (xdp), a socket buffer (reuseport, tcx) and
+// the kernel's memory (kprobe).
 #ifndef SYNFP_PARSE_BPF_H
 #define SYNFP_PARSE_BPF_H
 
@@ -35,14 +35,14 @@ enum {
  * program keeps only its own half of the parser. */
 struct synfp_source {
   int is_skb;    /* a socket buffer, `skb`; or */
-  int is_memory; /* `length` bytes of the kernel's memory at `memory`, from the IP header on; else the linear
-                    packet from `data` to `end` */
+  int is_memory; /* `length` bytes of the kernel's memory at `memory`, from the IP header on; else a frame */
   int at_listener; /* the stack has looked at the packet and chosen a listener for it; else nobody has yet */
   int no_loops; /* the program is also loaded without CAP_PERFMON, and then loops cost too much to verify */
   int acks;     /* an ACK that may complete a handshake is wanted, too */
   int checked; /* at_listener: the stack has verified the checksum, and found the TCP header at `transport` */
   void* skb;
-  const synfp_u8* data;
+  struct xdp_md* frame;
+  const synfp_u8* data; /* the linear part of `frame`; a large one goes on in fragments */
   const synfp_u8* end;
   synfp_u64 length; /* at_listener: of the buffer, from where the stack has got to: the TCP header, unless a
                        netfilter hook asks before TCP does */
@@ -67,7 +67,8 @@ static __always_inline struct synfp_source synfp_listener_source(struct sk_reuse
 typedef synfp_u32 __attribute__((may_alias)) synfp_alias32;
 typedef long long synfp_s64;
 
-/* `n` bytes (a constant, multiple of 4) at `offset` from the IP header (skb) or from the frame (linear). */
+/* `n` bytes (a constant, multiple of 4) at `offset` from the network header (skb) or from the frame. Drivers
+ * put all headers into the linear part; what is not there is looked for in the fragments. */
 static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_u64 offset, void* to,
                                        const synfp_u32 n) {
   const synfp_u8* from;
@@ -79,18 +80,17 @@ static __always_inline int synfp_fetch(const struct synfp_source* source, synfp_
     return (int)bpf_probe_read_kernel(to, n, (const void*)(source->memory + offset));
   }
   from = source->data + offset;
-  if (from + n > source->end) return -1;
+  if (from + n > source->end) return bpf_xdp_load_bytes(source->frame, (synfp_u32)offset, to, n);
 #pragma unroll
   for (synfp_u32 i = 0; i < n / 4; ++i) ((synfp_alias32*)to)[i] = ((const synfp_alias32*)from)[i];
   return 0;
 }
 
 /* A TCP header or IP options, `n` bytes, a multiple of 4 up to 60. A linear packet is read in constant sizes,
- * because the verifier wants to see one bound per access; a socket buffer by one call with a bounded length.
- */
+ * because the verifier wants to see one bound per access; anything else by one call with a bounded length. */
 static __always_inline int synfp_fetch_header(const struct synfp_source* source, synfp_u64 offset,
                                               synfp_u8* to, synfp_u64 n) {
-  if (source->is_skb || source->is_memory) {
+  if (source->is_skb || source->is_memory || source->data + offset + n > source->end) {
     /* In 64 bits, and not known to be a multiple of 4: else clang writes the lower bound as "is not 0".
      * The 6.1 verifier learns from neither. */
     synfp_u64 size = n;
@@ -101,6 +101,7 @@ static __always_inline int synfp_fetch_header(const struct synfp_source* source,
     if (size < 4 || size > SYNFP_TCP_BYTES) return -1;
     if (source->is_memory)
       return (int)bpf_probe_read_kernel(to, (synfp_u32)size, (const void*)(source->memory + offset));
+    if (!source->is_skb) return bpf_xdp_load_bytes(source->frame, (synfp_u32)offset, to, (synfp_u32)size);
     return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)offset, to, (synfp_u32)size,
                                        BPF_HDR_START_NET);
   }
@@ -122,6 +123,15 @@ static __always_inline int synfp_fetch_header(const struct synfp_source* source,
     case 60: return synfp_fetch(source, offset, to, 60);
     default: return -1;
   }
+}
+
+/* Whether there are `n` bytes (at least 1), from where offsets count. */
+static __always_inline int synfp_holds(const struct synfp_source* source, synfp_u64 n) {
+  synfp_u8 last;
+
+  if (source->is_skb)
+    return bpf_skb_load_bytes_relative(source->skb, (synfp_u32)n - 1, &last, 1, BPF_HDR_START_NET) == 0;
+  return (synfp_u64)(source->end - source->data) >= n || bpf_xdp_get_buff_len(source->frame) >= n;
 }
 
 static __always_inline synfp_u64 synfp_host_at(const synfp_u8* p) {
@@ -338,8 +348,7 @@ static __always_inline int synfp_parse(const struct synfp_source* source, synfp_
     if (synfp_is_mapped(&from, SYNFP_LITTLE) || synfp_is_mapped(&to, SYNFP_LITTLE))
       return -SYNFP_COUNT_MAPPED;
   }
-  if (!source->at_listener && (synfp_u64)(source->end - source->data) < start + length)
-    return -SYNFP_COUNT_BAD_IP;
+  if (!source->at_listener && !synfp_holds(source, start + length)) return -SYNFP_COUNT_BAD_IP;
   header = ((synfp_u64)tcp[12] >> 4) * 4;
   if (refusal == 0 && (length < offset + 20 || offset + header > length)) {
     /* The stack has checked that a header is whole. It believes the buffer and not the IP header where that
@@ -400,8 +409,8 @@ static __always_inline int synfp_no_syn(const struct synfp_source* source, synfp
 /* A whole frame, from XDP. */
 static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_scratch** work,
                                              struct synfp_counters** counters) {
-  struct synfp_source source = {.data = (const synfp_u8*)(long)ctx->data,
-                                .end = (const synfp_u8*)(long)ctx->data_end};
+  struct synfp_source source = {
+      .frame = ctx, .data = (const synfp_u8*)(long)ctx->data, .end = (const synfp_u8*)(long)ctx->data_end};
   synfp_u16 vlan[2];
   struct synfp_slot* slot;
   synfp_u64 start = 0;
@@ -423,6 +432,76 @@ static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_sc
   verdict = synfp_parse(&source, start, v6, slot);
   if (verdict <= 0) return verdict;
   slot->ifindex = ctx->ingress_ifindex;
+  slot->vlan[0] = vlan[0];
+  slot->vlan[1] = vlan[1];
+  return verdict;
+}
+
+static __always_inline int synfp_is_vlan(synfp_u16 type) {
+  return type == __builtin_bswap16(ETH_P_8021Q) || type == __builtin_bswap16(ETH_P_8021AD);
+}
+
+/* As synfp_no_syn, of a socket buffer. */
+static __always_inline int synfp_skb_no_syn(const struct synfp_source* source, synfp_u64 start, int v6) {
+  /* Up to the flags of TCP. */
+  synfp_u8 head[SYNFP_IP_BYTES + 16] __attribute__((aligned(8)));
+
+  if (v6) {
+    if (synfp_fetch(source, start, head, 40 + 16)) return 0;
+    if (head[0] >> 4 != 6 || head[6] != IPPROTO_TCP) return 0;
+    return (head[40 + 13] & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) != SYNFP_TCP_SYN;
+  }
+  if (synfp_fetch(source, start, head, 20 + 16) || head[0] != 0x45) return 0;
+  if (head[9] != IPPROTO_TCP) return 1;
+  if (*(const synfp_u16*)(head + 6) & __builtin_bswap16(0x3fff)) return 0;
+  return (head[20 + 13] & (SYNFP_TCP_SYN | SYNFP_TCP_ACK)) != SYNFP_TCP_SYN;
+}
+
+/* A packet that comes in over an interface, from tc. The kernel has taken off the outermost VLAN tag; others
+ * are between the network header and the IP header. Devices without Ethernet work, too: nothing is read
+ * before the network header. */
+static __always_inline int synfp_parse_ingress(struct __sk_buff* ctx, struct synfp_scratch** work,
+                                               struct synfp_counters** counters) {
+  struct synfp_source source = {.is_skb = 1, .skb = ctx};
+  synfp_u16 type = (synfp_u16)ctx->protocol;
+  synfp_u16 vlan[2] = {0, 0};
+  struct synfp_slot* slot;
+  synfp_u64 start;
+  int inner = 0, verdict, v6;
+
+  if (ctx->vlan_present) vlan[0] = 0x8000 | (ctx->vlan_tci & 0x0fff);
+#pragma unroll
+  for (int i = 0; i < SYNFP_MAX_VLAN_TAGS; ++i) {
+    synfp_u16 tag[2] __attribute__((aligned(4)));
+
+    if (!synfp_is_vlan(type) || (i == SYNFP_MAX_VLAN_TAGS - 1 && ctx->vlan_present)) break;
+    if (synfp_fetch(&source, (synfp_u64)inner, tag, 4)) return SYNFP_NOT_OURS;
+    if (i < 2) {
+      synfp_u16 id = 0x8000 | (__builtin_bswap16(tag[0]) & 0x0fff);
+
+      if (vlan[0] == 0) {
+        vlan[0] = id;
+      } else if (vlan[1] == 0) {
+        vlan[1] = id;
+      }
+    }
+    type = tag[1];
+    inner += 4;
+  }
+  v6 = type == __builtin_bswap16(ETH_P_IPV6);
+  if (!v6 && type != __builtin_bswap16(ETH_P_IP) && !synfp_is_vlan(type)) return SYNFP_NOT_OURS;
+  /* One state for the verifier, however many tags there were. */
+  start = synfp_forget_range((synfp_u64)inner, ctx->ifindex);
+  if (start > 4 * SYNFP_MAX_VLAN_TAGS) return SYNFP_NOT_OURS;
+  if (!synfp_is_vlan(type) && synfp_skb_no_syn(&source, start, v6)) return SYNFP_NOT_OURS;
+  source.counters = *counters = synfp_counters_here();
+  *work = synfp_scratch_here();
+  if (!source.counters || !*work) return SYNFP_NOT_OURS;
+  slot = &(*work)->slot;
+  if (synfp_is_vlan(type)) return -SYNFP_COUNT_VLAN;
+  verdict = synfp_parse(&source, start, v6, slot);
+  if (verdict <= 0) return verdict;
+  slot->ifindex = ctx->ifindex;
   slot->vlan[0] = vlan[0];
   slot->vlan[1] = vlan[1];
   return verdict;

@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/pkt_cls.h>
 
 #include <bpf/bpf_helpers.h>
 
@@ -42,8 +43,9 @@ int synfp_reuseport(struct sk_reuseport_md* ctx) {
   return SK_PASS;
 }
 
-// Every packet of an interface, before the stack.
-SEC("xdp")
+// Every packet of an interface, before the stack. It can read frames of several buffers, without which some
+// drivers refuse it when the MTU is large.
+SEC("xdp.frags")
 int synfp_xdp(struct xdp_md* ctx) {
   struct synfp_counters* counters;
   struct synfp_scratch* work;
@@ -55,6 +57,22 @@ int synfp_xdp(struct xdp_md* ctx) {
     synfp_count(counters, (synfp_u32)-verdict);
   }
   return XDP_PASS;
+}
+
+// Every packet that comes in over an interface, after its driver and before the stack. "Next": the programs
+// and filters after this one decide. TCX_NEXT and TC_ACT_UNSPEC are the same number.
+SEC("tc")
+int synfp_tcx(struct __sk_buff* ctx) {
+  struct synfp_counters* counters;
+  struct synfp_scratch* work;
+  int verdict = synfp_parse_ingress(ctx, &work, &counters);
+
+  if (verdict > 0) {
+    synfp_write(work, verdict, SYNFP_HOOK_TCX, 0, counters);
+  } else if (verdict < 0) {
+    synfp_count(counters, (synfp_u32)-verdict);
+  }
+  return TC_ACT_UNSPEC;
 }
 
 // Never loaded by the library: makes the key reachable in the object's BTF, and lets a test run the hash

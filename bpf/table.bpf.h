@@ -322,7 +322,7 @@ static __always_inline void synfp_confirm(const struct synfp_place* place, synfp
  * connection may be about to appear), or if one may have been lost. An ACK that fits no record says that the
  * SYN of the connection to come is not here.
  *
- * xdp: nothing is known of the stack. Several SYNs of one key make all of them doubtful.
+ * xdp, tcx: nothing is known of the stack. Several SYNs of one key make all of them doubtful.
  *
  * kprobe: as with reuseport there is neither a connection nor a request. But nothing shows which of several
  * SYNs the stack answered with a cookie was completed, nor which of several devices, if listeners are bound

@@ -218,7 +218,8 @@ setup_result<std::optional<capture::pinned>> pin(const Probe& probe, const setti
 template <hook Hook>
 int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
   capture::probe_options options;
-  if constexpr (Hook == hook::xdp) options.interface = s.interface;
+  if constexpr (capture::detail::is_of_interfaces(capture::detail::traits_of(Hook).attached_to))
+    options.interfaces = {s.interface};
   if constexpr (Hook != hook::reuseport) {
     for (const endpoint& e : addresses) {
       if (e.port() != 0 && options.ports.size() < SYNFP_MAX_PORTS) options.ports.push_back(e.port());

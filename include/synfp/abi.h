@@ -89,9 +89,10 @@ enum synfp_hook {
   SYNFP_HOOK_NONE = 0,
   SYNFP_HOOK_REUSEPORT = 1,
   SYNFP_HOOK_XDP = 2,
+  SYNFP_HOOK_TCX = 3,
   SYNFP_HOOK_KPROBE = 4,
   SYNFP_HOOK_SOCKOPS = 5,
-  SYNFP_HOOKS = 6
+  SYNFP_HOOKS /* one more than the last */
 };
 
 /* What a hook knows of the SYNs that it sees, each 0 or 1. Nothing else asks which hook it is. */
@@ -109,14 +110,14 @@ struct synfp_hook_facts {
   synfp_u8 namespaces;
 };
 SYNFP_ABI_FN struct synfp_hook_facts synfp_facts_of(synfp_u8 hook) {
-  struct synfp_hook_facts none = {0, 0, 0, 0, 0}, reuseport = {0, 1, 1, 0, 0}, xdp = {1, 0, 0, 1, 0},
+  struct synfp_hook_facts none = {0, 0, 0, 0, 0}, reuseport = {0, 1, 1, 0, 0}, interface = {1, 0, 0, 1, 0},
                           sockops = {0, 0, 0, 0, 1};
   /* Not last_copy_counts: with cookies the stack answers every SYN, and no ACK is seen that chooses. */
   struct synfp_hook_facts kprobe = {1, 0, 0, 0, 1};
-  return hook == SYNFP_HOOK_REUSEPORT ? reuseport
-         : hook == SYNFP_HOOK_XDP     ? xdp
-         : hook == SYNFP_HOOK_SOCKOPS ? sockops
-         : hook == SYNFP_HOOK_KPROBE  ? kprobe
+  return hook == SYNFP_HOOK_REUSEPORT                          ? reuseport
+         : hook == SYNFP_HOOK_XDP || hook == SYNFP_HOOK_TCX ? interface
+         : hook == SYNFP_HOOK_KPROBE                           ? kprobe
+         : hook == SYNFP_HOOK_SOCKOPS                          ? sockops
                                       : none;
 }
 

@@ -14,17 +14,19 @@ SYNFP_BEGIN_NAMESPACE
 enum class hook : std::uint8_t {
   /// On the server's own listen group. Needs CAP_BPF; with CAP_PERFMON it runs faster.
   reuseport = SYNFP_HOOK_REUSEPORT,
-  /// On an interface, before the stack. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  /// On interfaces, before the stack, natively where the driver can. Needs CAP_BPF, CAP_NET_ADMIN and
+  /// CAP_PERFMON.
   xdp = SYNFP_HOOK_XDP,
+  /// On interfaces, after the driver and before the stack, beside the programs of others: by a link (Linux
+  /// 6.6), before that by a filter of tc. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+  tcx = SYNFP_HOOK_TCX,
   /// In the stack, on tcp_conn_request(): every SYN that gets to any listener of the host. Needs a kernel
   /// with
   /// BTF and BPF trampolines or kprobes, CAP_BPF and CAP_PERFMON.
   kprobe = SYNFP_HOOK_KPROBE,
   /// On the sockets of cgroups (version 2), whoever makes them: what the kernel keeps with a connection, and
-  /// what
-  /// it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF, CAP_NET_ADMIN
-  /// and, for
-  /// Linux 6.1, CAP_PERFMON.
+  /// what it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF,
+  /// CAP_NET_ADMIN and, for Linux 6.1, CAP_PERFMON.
   sockops = SYNFP_HOOK_SOCKOPS,
 };
 
@@ -79,8 +81,8 @@ struct probe_config {
 namespace detail {
 template <probe_config C>
 struct checked_config {
-  static_assert(C.hook == hook::reuseport || C.hook == hook::xdp || C.hook == hook::kprobe ||
-                    C.hook == hook::sockops,
+  static_assert(static_cast<int>(C.hook) > int{SYNFP_HOOK_NONE} &&
+                    static_cast<int>(C.hook) < int{SYNFP_HOOKS},
                 "probe_config::hook must be one of enum hook");
   static_assert(C.families == families::ipv4 || C.families == families::ipv6 || C.families == families::both,
                 "probe_config::families must be ipv4, ipv6 or both");

@@ -159,7 +159,7 @@ bool check(const two_hosts& hosts, const family& f, int cookies) {
     hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
     hosts.server.inside([&] {
       capture::probe_options options;
-      if (traits.attached_to == capture::detail::attachment::interface) options.interface = "s0";
+      if (capture::detail::is_of_interfaces(traits.attached_to)) options.interfaces = {"s0"};
       std::optional<test::cgroup> group;
       std::optional<test::cgroup::membership> inside;
       if (traits.attached_to == capture::detail::attachment::cgroup) {

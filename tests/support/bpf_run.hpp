@@ -22,7 +22,7 @@ struct run_result {
   bytes packet;  ///< as the program left it
 };
 
-inline run_result run_xdp(int program, const bytes& frame, int repeat = 1) {
+inline run_result run_frame(int program, const bytes& frame, int repeat = 1) {
   bytes out(frame.size() + 256);
   bpf_test_run_opts o{};
   o.sz = sizeof o;

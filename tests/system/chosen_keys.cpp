@@ -148,7 +148,7 @@ class chosen_keys : public testing::TestWithParam<bool> {
   /// A probe as users load it, with a secret of its own.
   std::unique_ptr<probe_type> open() const {
     return home_.inside(
-        [] { return std::make_unique<probe_type>(synfp::capture::probe_options{.interface = "lo"}); });
+        [] { return std::make_unique<probe_type>(synfp::capture::probe_options{.interfaces = {"lo"}}); });
   }
   static secret secret_of(const probe_type& p) {
     return {p.records().meta().secret[0], p.records().meta().secret[1]};

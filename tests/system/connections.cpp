@@ -10,6 +10,7 @@
 #include <synfp/capture/saved_syn.hpp>
 #include <tuple>
 
+#include "../support/hooks.hpp"
 #include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/sockets.hpp"
@@ -42,9 +43,7 @@ constexpr route routes[] = {
     {"v4_loopback_on_dual_stack", "lo", "[::]:0", "127.0.0.9:0"},
 };
 
-constexpr const char* hook_names[] = {"reuseport", "xdp", "kprobe"};
-
-class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
+class connections : public testing::TestWithParam<std::tuple<int, hook, int>> {
  protected:
   static inline std::unique_ptr<two_hosts> hosts;
   static void SetUpTestSuite() { hosts = std::make_unique<two_hosts>(); }
@@ -58,8 +57,7 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
     hosts->server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
 
     constexpr probe_config config{.hook = H, .buckets = 64};
-    synfp::capture::probe_options options;
-    if (H == hook::xdp) options.interface = r.interface;
+    const auto options = watching(H, r.interface);
     auto opened = hosts->server.inside([&] { return synfp::capture::probe<config>::open(options); });
     ASSERT_TRUE(opened) << opened.error().message;
     auto& probe = *opened;
@@ -81,7 +79,7 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
       ASSERT_TRUE(server);
       const synfp::capture::connection c{server.get(), peer_of(server.get()), local_of(server.get())};
       const auto found = probe.find(c, now_ns());
-      if (H == hook::reuseport && to.is_link_local()) {
+      if (!facts_of(H).interface && to.is_link_local()) {
         EXPECT_EQ(found.miss, miss::ambiguous);
         continue;
       }
@@ -92,9 +90,9 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
       EXPECT_EQ(found->source().port(), c.peer.port());
       EXPECT_EQ(found->source().address(), c.peer.address());
       EXPECT_EQ(found.source, synfp::capture::detail::traits_of(H).source);
-      EXPECT_EQ(found.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
+      EXPECT_EQ(found.proof, facts_of(H).acks && cookies == 2 ? proof::verified : proof::tuple);
       EXPECT_LT(found.age_ns.value(), 1'000'000'000U);
-      if (H != hook::reuseport) {
+      if (facts_of(H).interface) {
         EXPECT_EQ(found->arrived().ifindex, wire.index());
         EXPECT_EQ(found->source(), c.peer) << "with its zone";
       }
@@ -118,26 +116,24 @@ class connections : public testing::TestWithParam<std::tuple<int, int, int>> {
 };
 
 TEST_P(connections, carry_their_syn) {
-  switch (std::get<1>(GetParam())) {
-    case 0: return check<hook::reuseport>();
-    case 1: return check<hook::xdp>();
-    default: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
-  }
+  if (std::get<1>(GetParam()) == hook::kprobe) SYNFP_NEEDS_KPROBES();
+  with_hook(std::get<1>(GetParam()), [this]<hook H>() { check<H>(); });
 }
 
-std::string name_of(const testing::TestParamInfo<std::tuple<int, int, int>>& info) {
-  return std::string(hook_names[std::get<1>(info.param)]) + '_' + routes[std::get<0>(info.param)].name +
-         "_cookies" + std::to_string(std::get<2>(info.param));
+std::string name_of(const testing::TestParamInfo<std::tuple<int, hook, int>>& info) {
+  return hook_name(std::get<1>(info.param)) + '_' + routes[std::get<0>(info.param)].name + "_cookies" +
+         std::to_string(std::get<2>(info.param));
 }
 INSTANTIATE_TEST_SUITE_P(all, connections,
-                         testing::Combine(testing::Range(0, 7), testing::Range(0, 3), testing::Range(0, 3)),
+                         testing::Combine(testing::Range(0, 7), testing::ValuesIn(packet_hooks()),
+                                          testing::Range(0, 3)),
                          name_of);
 
 // Cookies for the first connection only: its proof must not serve the next one.
 constexpr int cookies_that_end = 3;
 
 // A client that comes back from the same port at once: its older SYN must never be taken for the new one.
-class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
+class port_reuse : public testing::TestWithParam<std::tuple<hook, int>> {
  protected:
   template <hook H>
   void check() {
@@ -147,8 +143,7 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
     if (they_end) cookies = 2;
     hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
     constexpr probe_config config{.hook = H, .buckets = 64, .hold{0}};
-    synfp::capture::probe_options options;
-    if (H == hook::xdp) options.interface = "s0";
+    const auto options = watching(H, "s0");
     auto opened = hosts.server.inside([&] { return synfp::capture::probe<config>::open(options); });
     ASSERT_TRUE(opened) << opened.error().message;
     auto& probe = *opened;
@@ -169,8 +164,8 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
       const auto answer = both.claim(c, now_ns());
       if (round == 0) {
         EXPECT_TRUE(alone);
-        EXPECT_EQ(alone.proof, H == hook::reuseport && cookies == 2 ? proof::verified : proof::tuple);
-      } else if (H != hook::reuseport) {
+        EXPECT_EQ(alone.proof, facts_of(H).acks && cookies == 2 ? proof::verified : proof::tuple);
+      } else if (!facts_of(H).last_copy_counts) {
         EXPECT_EQ(alone.miss, miss::conflict);
         EXPECT_EQ(answer.miss, cookies == 2 ? miss::conflict : miss::none);
         EXPECT_EQ(answer.proof, cookies == 2 ? proof::none : proof::exact);
@@ -199,16 +194,14 @@ class port_reuse : public testing::TestWithParam<std::tuple<int, int>> {
 };
 
 TEST_P(port_reuse, never_gives_the_older_syn) {
-  switch (std::get<0>(GetParam())) {
-    case 0: return check<hook::reuseport>();
-    case 1: return check<hook::xdp>();
-    default: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
-  }
+  if (std::get<0>(GetParam()) == hook::kprobe) SYNFP_NEEDS_KPROBES();
+  with_hook(std::get<0>(GetParam()), [this]<hook H>() { check<H>(); });
 }
 INSTANTIATE_TEST_SUITE_P(all, port_reuse,
-                         testing::Combine(testing::Range(0, 3), testing::Values(0, 2, cookies_that_end)),
-                         [](const testing::TestParamInfo<std::tuple<int, int>>& one) {
-                           return std::string(hook_names[std::get<0>(one.param)]) + "_cookies" +
+                         testing::Combine(testing::ValuesIn(packet_hooks()),
+                                          testing::Values(0, 2, cookies_that_end)),
+                         [](const testing::TestParamInfo<std::tuple<hook, int>>& one) {
+                           return hook_name(std::get<0>(one.param)) + "_cookies" +
                                   (std::get<1>(one.param) == cookies_that_end
                                        ? "_that_end"
                                        : std::to_string(std::get<1>(one.param)));

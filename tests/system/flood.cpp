@@ -186,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(all, flooded_listener,
 TEST(flood_rig, passes_native_xdp_only_through_the_veth) {
   const flood::network where;
   synfp::capture::probe_options options;
-  options.interface = flood::network::inside_name;
+  options.interfaces = {flood::network::inside_name};
   auto probe = where.inside([&] {
     return std::make_unique<synfp::capture::probe<synfp::probe_config{.hook = synfp::hook::xdp}>>(options);
   });

@@ -13,6 +13,7 @@
 #include <synfp/capture/saved_syn.hpp>
 
 #include "../support/cgroup.hpp"
+#include "../support/hooks.hpp"
 #include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/process.hpp"
@@ -29,6 +30,16 @@ using synfp::probe_config;
 using synfp::proof;
 using synfp::capture::now_ns;
 
+/// Calls f<H>() for the hooks that are attached to an interface.
+template <class F>
+void on_interfaces(F f) {
+  for (const hook where : all_hooks()) {
+    if (watching(where, "s0").interfaces.empty()) continue;
+    SCOPED_TRACE(hook_name(where));
+    with_hook(where, f);
+  }
+}
+
 constexpr std::uint32_t genuine = 1'000'000, forged = 2'000'000;
 
 /// A server with a probe; the client's addresses (10.77.0.9, fd77::9) belong to nobody, so no kernel answers
@@ -43,8 +54,7 @@ class scene {
       command("ip neigh add 10.77.0.9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
       command("ip neigh add fd77::9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
     });
-    synfp::capture::probe_options options;
-    if (H == hook::xdp) options.interface = "s0";
+    auto options = watching(H, "s0");
     if (covered) {
       group_.emplace();
       options.cgroups = {group_->path()};
@@ -317,16 +327,18 @@ TEST_P(forged_syn, a_copy_that_the_stack_dropped_is_not_shown_reuseport) {
   }
 }
 
-TEST_P(forged_syn, a_copy_that_the_stack_dropped_is_not_shown_xdp) {
-  auto s = make<hook::xdp>();
-  s.keep_syns();
-  s.send(s.unchecked(genuine));
-  s.settle();
-  s.send_ack(genuine, s.send_syn(genuine));
-  ASSERT_TRUE(s.accept());
-  s.expect_miss(miss::conflict);
-  const auto strict = s.take_strict();
-  EXPECT_EQ(strict.proof, cookies() ? proof::none : proof::exact);
+TEST_P(forged_syn, a_copy_that_the_stack_dropped_is_not_shown_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    s.keep_syns();
+    s.send(s.unchecked(genuine));
+    s.settle();
+    s.send_ack(genuine, s.send_syn(genuine));
+    ASSERT_TRUE(s.accept());
+    s.expect_miss(miss::conflict);
+    const auto strict = s.take_strict();
+    EXPECT_EQ(strict.proof, cookies() ? proof::none : proof::exact);
+  });
 }
 
 // The stack has checked what gets there: nothing has to be confirmed, and a wrong checksum is never seen.
@@ -421,15 +433,17 @@ TEST_P(forged_syn, that_left_it_no_room_are_not_believed_reuseport) {
   }
 }
 
-TEST_P(forged_syn, before_the_handshake_xdp) {
-  auto s = make<hook::xdp>();
-  (void)s.send_syn(forged);
-  s.send(forged + 1, rst);
-  s.settle();
-  s.send_ack(genuine, s.send_syn(genuine));
-  ASSERT_TRUE(s.accept());
-  s.expect_miss(miss::conflict);
-  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+TEST_P(forged_syn, before_the_handshake_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    (void)s.send_syn(forged);
+    s.send(forged + 1, rst);
+    s.settle();
+    s.send_ack(genuine, s.send_syn(genuine));
+    ASSERT_TRUE(s.accept());
+    s.expect_miss(miss::conflict);
+    EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+  });
 }
 
 TEST_P(forged_syn, during_the_handshake_reuseport) {
@@ -446,15 +460,17 @@ TEST_P(forged_syn, during_the_handshake_reuseport) {
   EXPECT_EQ(s.count(synfp::SYNFP_COUNT_VERIFIED), cookies() ? 1U : 0U);
 }
 
-TEST_P(forged_syn, during_the_handshake_xdp) {
-  auto s = make<hook::xdp>();
-  const std::uint32_t answer = s.send_syn(genuine);
-  s.send(forged, syn);
-  s.settle();
-  s.send_ack(genuine, answer);
-  ASSERT_TRUE(s.accept());
-  s.expect_miss(miss::conflict);
-  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+TEST_P(forged_syn, during_the_handshake_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    const std::uint32_t answer = s.send_syn(genuine);
+    s.send(forged, syn);
+    s.settle();
+    s.send_ack(genuine, answer);
+    ASSERT_TRUE(s.accept());
+    s.expect_miss(miss::conflict);
+    EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+  });
 }
 
 TEST_P(forged_syn, after_the_handshake_reuseport) {
@@ -469,15 +485,17 @@ TEST_P(forged_syn, after_the_handshake_reuseport) {
   EXPECT_EQ(s.count(synfp::SYNFP_COUNT_UNVERIFIED), 0U);
 }
 
-TEST_P(forged_syn, after_the_handshake_xdp) {
-  auto s = make<hook::xdp>();
-  s.send_ack(genuine, s.send_syn(genuine));
-  ASSERT_TRUE(s.accept());
-  s.expect_genuine(proof::tuple);
-  s.send(forged, syn);
-  s.settle();
-  s.expect_miss(miss::conflict);
-  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+TEST_P(forged_syn, after_the_handshake_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    s.send_ack(genuine, s.send_syn(genuine));
+    ASSERT_TRUE(s.accept());
+    s.expect_genuine(proof::tuple);
+    s.send(forged, syn);
+    s.settle();
+    s.expect_miss(miss::conflict);
+    EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 1U);
+  });
 }
 
 // Copies of the client's SYN are no contradiction, and do not make a forgery between them one's own.
@@ -492,48 +510,54 @@ TEST_P(forged_syn, retransmits_are_the_clients_own_reuseport) {
   EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
 }
 
-TEST_P(forged_syn, retransmits_are_the_clients_own_xdp) {
-  auto s = make<hook::xdp>();
-  (void)s.send_syn(genuine);
-  (void)s.send_syn(genuine);
-  s.send_ack(genuine, s.send_syn(genuine));
-  ASSERT_TRUE(s.accept());
-  s.expect_genuine(proof::tuple);
-  EXPECT_EQ(s.find()->arrived().retransmits, 2);
-  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
+TEST_P(forged_syn, retransmits_are_the_clients_own_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    (void)s.send_syn(genuine);
+    (void)s.send_syn(genuine);
+    s.send_ack(genuine, s.send_syn(genuine));
+    ASSERT_TRUE(s.accept());
+    s.expect_genuine(proof::tuple);
+    EXPECT_EQ(s.find()->arrived().retransmits, 2);
+    EXPECT_EQ(s.count(synfp::SYNFP_COUNT_CONFLICT), 0U);
+  });
 }
 
-TEST_P(forged_syn, between_retransmits_xdp) {
-  auto s = make<hook::xdp>();
-  (void)s.send_syn(genuine);
-  s.send(forged, syn);
-  s.settle();
-  s.send_ack(genuine, s.send_syn(genuine));
-  ASSERT_TRUE(s.accept());
-  s.expect_miss(miss::conflict);
+TEST_P(forged_syn, between_retransmits_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    (void)s.send_syn(genuine);
+    s.send(forged, syn);
+    s.settle();
+    s.send_ack(genuine, s.send_syn(genuine));
+    ASSERT_TRUE(s.accept());
+    s.expect_miss(miss::conflict);
+  });
 }
 
 // A SYN that the stack accepts and that the probe cannot keep.
 class unseen_syn : public forged_syn {};
 
-TEST_P(unseen_syn, in_fragments_leaves_a_forgery_unbelievable_xdp) {
-  auto s = make<hook::xdp>();
-  s.keep_syns();
-  const std::uint32_t answer = s.send_syn_in_fragments(genuine);
-  EXPECT_EQ(s.count(synfp::SYNFP_COUNT_FRAGMENT), 2U);
-  s.send(forged, syn);
-  s.settle();
-  s.send_ack(genuine, answer);
-  ASSERT_TRUE(s.accept());
-  s.expect_miss(miss::conflict);
-  const auto strict = s.take_strict();
-  if (cookies()) {
-    EXPECT_EQ(strict.miss, miss::conflict);
-  } else {
-    ASSERT_TRUE(strict) << to_string(strict.miss);
-    EXPECT_EQ(strict.proof, proof::exact);
-    EXPECT_EQ(strict->tcp().sequence(), genuine);
-  }
+TEST_P(unseen_syn, in_fragments_leaves_a_forgery_unbelievable_on_an_interface) {
+  on_interfaces([this]<hook H>() {
+    auto s = make<H>();
+    s.keep_syns();
+    const std::uint32_t answer = s.send_syn_in_fragments(genuine);
+    EXPECT_EQ(s.count(synfp::SYNFP_COUNT_FRAGMENT), 2U);
+    s.send(forged, syn);
+    s.settle();
+    s.send_ack(genuine, answer);
+    ASSERT_TRUE(s.accept());
+    s.expect_miss(miss::conflict);
+    const auto strict = s.take_strict();
+    if (cookies()) {
+      EXPECT_EQ(strict.miss, miss::conflict);
+    } else {
+      ASSERT_TRUE(strict) << to_string(strict.miss);
+      EXPECT_EQ(strict.proof, proof::exact);
+      EXPECT_EQ(strict->tcp().sequence(), genuine);
+    }
+  });
 }
 
 // reuseport sees the SYN after reassembly.

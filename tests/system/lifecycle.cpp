@@ -19,6 +19,7 @@
 #include <memory>
 #include <synfp/capture/probe.hpp>
 
+#include "../support/hooks.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
 #include "../support/two_hosts.hpp"
@@ -110,7 +111,7 @@ TEST(interface, with_someone_elses_program_is_refused_and_left_alone) {
     bpf_prog_info info{};
     __u32 length = sizeof info;
     ASSERT_EQ(bpf_obj_get_info_by_fd(other.get(), &info, &length), 0);
-    const auto opened = probe<watching>::open({.interface = "lo"});
+    const auto opened = probe<watching>::open({.interfaces = {"lo"}});
     ASSERT_FALSE(opened);
     EXPECT_THAT(opened.error().message, AllOf(HasSubstr("id " + std::to_string(info.id)),
                                               HasSubstr("someone_elses"), HasSubstr("lo")));
@@ -119,15 +120,15 @@ TEST(interface, with_someone_elses_program_is_refused_and_left_alone) {
     ASSERT_EQ(bpf_xdp_query_id(1, 0, &now), 0);
     EXPECT_EQ(now, info.id);
     EXPECT_EQ(bpf_xdp_detach(1, XDP_FLAGS_SKB_MODE, nullptr), 0);
-    EXPECT_TRUE(probe<watching>::open({.interface = "lo"})) << "it was the only obstacle";
+    EXPECT_TRUE(probe<watching>::open({.interfaces = {"lo"}})) << "it was the only obstacle";
   });
 }
 
 TEST(interface, with_another_probe_is_refused_and_the_first_goes_on) {
   const network_namespace ns;
   ns.inside([] {
-    probe<watching> first(synfp::capture::probe_options{.interface = "lo"});
-    const auto second = probe<watching>::open({.interface = "lo"});
+    probe<watching> first(synfp::capture::probe_options{.interfaces = {"lo"}});
+    const auto second = probe<watching>::open({.interfaces = {"lo"}});
     ASSERT_FALSE(second);
     EXPECT_THAT(second.error().message, HasSubstr("synfp_xdp"));
     const fd listener = listening_socket(&first);
@@ -136,11 +137,11 @@ TEST(interface, with_another_probe_is_refused_and_the_first_goes_on) {
 }
 
 TEST(interface, that_does_not_exist_is_named) {
-  const auto opened = probe<watching>::open({.interface = "nosuch0"});
+  const auto opened = probe<watching>::open({.interfaces = {"nosuch0"}});
   ASSERT_FALSE(opened);
   EXPECT_THAT(opened.error().message, HasSubstr("'nosuch0'"));
   EXPECT_FALSE(probe<watching>::open());
-  EXPECT_FALSE(probe<listening>::open({.interface = "lo"}));
+  EXPECT_FALSE(probe<listening>::open({.interfaces = {"lo"}}));
 }
 
 /// True once `gone()` is: a kernel object goes after a grace period, which nothing announces.
@@ -163,7 +164,7 @@ TEST(killed_process, leaves_nothing_behind) {
     const fd from(ends[0]), to(ends[1]);
     const pid_t child = ::fork();
     if (child == 0) {
-      auto opened = probe<watching>::open({.interface = "lo"});
+      auto opened = probe<watching>::open({.interfaces = {"lo"}});
       if (opened) {
         bpf_prog_info program{};
         __u32 length = sizeof program;
@@ -238,7 +239,7 @@ TEST(capabilities, xdp_needs_three_and_none_afterwards) {
   const auto answer = ns.inside([] {
     return in_child([] {
       keep_capabilities({cap_bpf, net_admin, perfmon});
-      auto opened = probe<watching>::open({.interface = "lo"});
+      auto opened = probe<watching>::open({.interfaces = {"lo"}});
       if (!opened) return opened.error().message;
       keep_capabilities({});
       const fd listener = listening_socket(&*opened);
@@ -253,7 +254,7 @@ std::string refusal_with(const network_namespace& ns, std::initializer_list<int>
   return ns.inside([&] {
     return in_child([&] {
       keep_capabilities(capabilities);
-      const auto opened = probe<C>::open({.interface = C.hook == hook::xdp ? "lo" : ""});
+      const auto opened = probe<C>::open(synfp::test::watching(C.hook, "lo"));
       return opened ? std::string("opened") : opened.error().message;
     });
   });
@@ -275,7 +276,7 @@ template <probe_config C, class F>
 std::string open_after(F&& before) {
   return in_child([&] {
     before();
-    const auto opened = probe<C>::open({.interface = C.hook == hook::xdp ? "lo" : ""});
+    const auto opened = probe<C>::open(synfp::test::watching(C.hook, "lo"));
     return opened ? std::string("opened") : opened.error().message;
   });
 }

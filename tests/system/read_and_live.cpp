@@ -207,7 +207,7 @@ TEST(read_and_live, agree_on_every_frame) {
     SCOPED_TRACE(hex(frame));
     if (is_for_files_only(frame)) continue;
     const auto file = cli::read_frame(DLT_EN10MB, frame, frame.size());
-    ASSERT_EQ(run_xdp(object.program(), frame).error, 0);
+    ASSERT_EQ(run_frame(object.program(), frame).error, 0);
     const auto after = table->counters();
     // What is not read is nothing to the program.
     const refusal why = file.why == refusal::unread ? refusal::not_a_syn : file.why;
@@ -248,7 +248,7 @@ TEST(read_and_live, differ_on_old_q_in_q) {
   const raw_object object("synfp_xdp", 4, 0);
   auto table = synfp::capture::table::attach(object.fds());
   ASSERT_TRUE(table) << table.error().message;
-  ASSERT_EQ(run_xdp(object.program(), p.frame()).error, 0);
+  ASSERT_EQ(run_frame(object.program(), p.frame()).error, 0);
   EXPECT_EQ(table->counters()[synfp::SYNFP_COUNT_STORED], 0U);
   EXPECT_TRUE(cli::read_frame(DLT_EN10MB, p.frame(), p.frame().size()).syn);
 }

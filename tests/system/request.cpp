@@ -107,7 +107,7 @@ TEST(request, capabilities_that_are_missing_are_named) {
 }
 
 TEST(request, options_that_are_not_its_own_are_refused) {
-  EXPECT_FALSE(probe<on_requests>::open({.interface = "lo"}));
+  EXPECT_FALSE(probe<on_requests>::open({.interfaces = {"lo"}}));
   const auto everywhere = probe<probe_config{.buckets = 16}>::open({.all_network_namespaces = true});
   ASSERT_FALSE(everywhere);
   EXPECT_THAT(everywhere.error().message, HasSubstr("only used with hook::kprobe"));

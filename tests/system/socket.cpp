@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../support/cgroup.hpp"
+#include "../support/hooks.hpp"
 #include "../support/kprobes.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/sockets.hpp"
@@ -49,9 +50,8 @@ constexpr route routes[] = {
 template <hook H>
 synfp::capture::probe<probe_config{.hook = H, .buckets = 64}> open_probe(const two_hosts& hosts,
                                                                          const std::string& cgroup) {
-  synfp::capture::probe_options options;
+  auto options = watching(H, "s0");
   options.cgroups = {cgroup};
-  if (H == hook::xdp) options.interface = "s0";
   return hosts.server.inside([&] {
     auto opened = synfp::capture::probe<probe_config{.hook = H, .buckets = 64}>::open(options);
     if (!opened) throw synfp::tools::failure(opened.error().message);
@@ -123,29 +123,21 @@ class socket_syn : public testing::TestWithParam<parameters> {
 };
 
 TEST_P(socket_syn, is_answered) {
-  switch (std::get<1>(GetParam())) {
-    case hook::reuseport: return check<hook::reuseport>();
-    case hook::xdp: return check<hook::xdp>();
-    case hook::kprobe: SYNFP_NEEDS_KPROBES(); return check<hook::kprobe>();
-    case hook::sockops: return check<hook::sockops>();
-  }
+  if (std::get<1>(GetParam()) == hook::kprobe) SYNFP_NEEDS_KPROBES();
+  with_hook(std::get<1>(GetParam()), [this]<hook H>() { check<H>(); });
 }
 
 std::string name_of(const testing::TestParamInfo<parameters>& info) {
   const auto& [r, h, cookies, save_syn] = info.param;
-  return std::string(h == hook::reuseport ? "reuseport"
-                     : h == hook::xdp     ? "xdp"
-                     : h == hook::kprobe  ? "kprobe"
-                                          : "sockops") +
-         '_' + routes[r].name + "_cookies" + std::to_string(cookies) + "_save" + std::to_string(save_syn);
+  return hook_name(h) + '_' + routes[r].name + "_cookies" + std::to_string(cookies) + "_save" +
+         std::to_string(save_syn);
 }
 INSTANTIATE_TEST_SUITE_P(sockops, socket_syn,
                          testing::Combine(testing::Range(0, 4), testing::Values(hook::sockops),
                                           testing::Range(1, 3), testing::Range(0, 3)),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(others, socket_syn,
-                         testing::Combine(testing::Range(0, 4),
-                                          testing::Values(hook::reuseport, hook::xdp, hook::kprobe),
+                         testing::Combine(testing::Range(0, 4), testing::ValuesIn(packet_hooks()),
                                           testing::Range(1, 3), testing::Range(0, 2)),
                          name_of);
 

@@ -18,6 +18,7 @@
 #include <synfp/net/listener.hpp>
 #include <tuple>
 
+#include "../support/hooks.hpp"
 #include "../support/packet_socket.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
@@ -136,8 +137,7 @@ class steered : public testing::TestWithParam<std::tuple<way, int>> {
 
   template <hook H>
   void check_probe(synfp::capture_source from, proof expected) {
-    synfp::capture::probe_options options;
-    if (H == hook::xdp) options.interface = "s0";
+    const auto options = watching(H, "s0");
     auto opened = hosts_.server.inside(
         [&] { return synfp::capture::probe<probe_config{.hook = H, .buckets = 64}>::open(options); });
     ASSERT_TRUE(opened) << opened.error().message;
@@ -167,6 +167,10 @@ TEST_P(steered, connections_have_their_own_local_and_syn_reuseport) {
 
 TEST_P(steered, connections_have_their_own_local_and_syn_xdp) {
   check_probe<hook::xdp>(synfp::capture_source::xdp, proof::tuple);
+}
+
+TEST_P(steered, connections_have_their_own_local_and_syn_tcx) {
+  check_probe<hook::tcx>(synfp::capture_source::tcx, proof::tuple);
 }
 
 TEST_P(steered, connections_have_their_own_local_and_syn_saved_syn) {

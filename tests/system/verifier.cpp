@@ -10,10 +10,12 @@
 #include <exception>
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include <synfp/capture/detail/hook_traits.hpp>
 
 #include "../support/bpf_run.hpp"
+#include "../support/hooks.hpp"
 #include "../support/kprobes.hpp"
 #include "../support/process.hpp"
 #include "../support/sockets.hpp"
@@ -25,6 +27,7 @@ using synfp::families;
 using synfp::hook;
 using synfp::key_scope;
 using synfp::probe_config;
+using synfp::capture::detail::traits_of;
 
 /// A quarter of what the kernel takes: the rest is for the compilers and kernels to come.
 constexpr std::uint32_t budget = 250'000;
@@ -88,9 +91,19 @@ std::string excesses_with_cap_bpf_alone(std::initializer_list<families> wanted) 
   });
 }
 
+/// The hooks whose program every kernel has a place for.
+std::vector<hook> hooks_of_every_kernel() {
+  std::vector<hook> all = all_hooks();
+  std::erase(all, hook::kprobe);
+  return all;
+}
+
 TEST(verifier, both_families_within_the_budget) {
-  EXPECT_EQ(excesses(hook::xdp, {families::both}), "");
-  EXPECT_EQ(excesses(hook::reuseport, {families::both}), "");
+  for (const hook where : hooks_of_every_kernel()) EXPECT_EQ(excesses(where, {families::both}), "");
+}
+
+TEST(verifier, getsockopt_within_the_budget) {
+  EXPECT_EQ(excesses(hook::sockops, {families::both}, budget, "synfp_getsockopt"), "");
 }
 
 // A kernel without kprobes loads the program all the same; it cannot attach it.
@@ -105,8 +118,8 @@ TEST(verifier, a_trampoline_within_the_budget) {
 }
 
 TEST(verifier, one_family_within_the_budget) {
-  EXPECT_EQ(excesses(hook::xdp, {families::ipv4, families::ipv6}), "");
-  EXPECT_EQ(excesses(hook::reuseport, {families::ipv4, families::ipv6}), "");
+  for (const hook where : hooks_of_every_kernel())
+    EXPECT_EQ(excesses(where, {families::ipv4, families::ipv6}), "");
 }
 
 // One family is a part of both, and in a virtual machine each load takes seconds.

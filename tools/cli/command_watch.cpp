@@ -127,7 +127,7 @@ int follow(const settings& s, const waiter& signals, const capture::table& table
 }
 
 int watch_interface(const settings& s, const waiter& signals) {
-  capture::probe_options options{.interface = s.interface};
+  capture::probe_options options{.interfaces = {s.interface}};
   if (s.ports.size() <= SYNFP_MAX_PORTS) options.ports = s.ports;  // else this program filters alone
   const auto probe = capture::probe<on_interface>::open(options);
   if (!probe) throw failure(probe.error().message);

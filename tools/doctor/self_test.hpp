@@ -290,8 +290,8 @@ inline void test_hook(synfp_u8 which, const std::string& cgroup_directory, const
   if (own) write_sysctl("net/ipv4/tcp_syncookies", "1");
   capture::probe_options options;
   // No interface has a name with a slash: the program is loaded, and attaching fails for that reason.
-  const bool on_interface = traits.attached_to == attachment::interface;
-  if (on_interface) options.interface = own ? "lo" : "/";
+  const bool on_interface = capture::detail::is_of_interfaces(traits.attached_to);
+  if (on_interface) options.interfaces = {own ? "lo" : "/"};
   if (in_cgroup) {
     if (!cgroup.entered()) {
       say({missing.empty() ? status::unknown : status::no, "hook." + name,

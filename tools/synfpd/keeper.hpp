@@ -63,10 +63,11 @@ class keeper {
     const hook where = choose(s, options);
     const capture::detail::hook_traits& traits = capture::detail::traits_of(where);
     hook_ = to_string(traits.source);
-    if (traits.attached_to == capture::detail::attachment::interface) {
+    if (traits.attached_to == capture::detail::attachment::xdp ||
+        traits.attached_to == capture::detail::attachment::tcx) {
       if (s.interfaces.empty())
         throw failure("--hook " + s.hook + " needs --interface; see 'ip link' for names");
-      options.interface = s.interfaces.front();
+      options.interfaces = s.interfaces;
     } else if (!s.interfaces.empty()) {
       throw failure("--interface goes with --hook xdp or tcx; leave it out");
     }
@@ -184,12 +185,15 @@ class keeper {
       on("sockops", probe_->sockops_program(), BPF_CGROUP_SOCK_OPS);
       on("getsockopt", probe_->getsockopt_program(), BPF_CGROUP_GETSOCKOPT);
     }
-    std::vector<std::string> interfaces;
-    if (!options.interface.empty()) interfaces.push_back(options.interface);
-    for (const std::string& interface : interfaces) {
+    for (const std::string& interface : options.interfaces) {
       add(fmt::format("{}-interface-{}", hook_, ::if_nametoindex(interface.c_str())),
-          fmt::format("{} on {}", hook_, interface), program,
-          [&] { return detail::attach_to_interface(program, interface); });
+          fmt::format("{} on {}", hook_, interface), program, [&]() -> setup_result<detail::owned_fd> {
+            auto made = detail::attach_to_interface(traits.attached_to, program, interface);
+            if (!made) return std::move(made).error();
+            detail::owned_fd link = std::move(made->link);
+            filters_.push_back(*std::move(made));
+            return link;
+          });
     }
     if (traits.attached_to == detail::attachment::function)
       add(hook_, hook_ + " on tcp_conn_request()", program,
@@ -246,6 +250,7 @@ class keeper {
   std::string hook_;
   std::optional<capture::detail::loaded_probe> probe_;
   std::vector<attachment> attachments_;
+  std::vector<capture::detail::interface_attachment> filters_;  // of tc, where there are no links
   bool kept_ = false, for_listeners_ = false;
   synfp_pulse* pulse_ = nullptr;
   fd readable_pulse_;

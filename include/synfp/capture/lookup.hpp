@@ -13,7 +13,7 @@
 SYNFP_BEGIN_NAMESPACE
 
 /// What caught a SYN.
-enum class capture_source : std::uint8_t { none, reuseport, xdp, kprobe, sockops, saved_syn, fixed };
+enum class capture_source : std::uint8_t { none, reuseport, xdp, tcx, kprobe, sockops, saved_syn, fixed };
 
 /// How sure it is that the SYN is this connection's.
 enum class proof : std::uint8_t {
@@ -67,6 +67,7 @@ constexpr std::string_view to_string(capture_source s) noexcept {
     case capture_source::none: return "none";
     case capture_source::reuseport: return "reuseport";
     case capture_source::xdp: return "xdp";
+    case capture_source::tcx: return "tcx";
     case capture_source::kprobe: return "kprobe";
     case capture_source::sockops: return "sockops";
     case capture_source::saved_syn: return "saved_syn";

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include <synfp/capture/attached.hpp>
 #include <synfp/capture/pin.hpp>
 #include <synfp/capture/probe_options.hpp>
 #include <synfp/capture/table.hpp>
@@ -22,8 +24,8 @@ SYNFP_BEGIN_NAMESPACE
 namespace capture {
 
 /// The probe: loaded and attached while this object lives. Nothing of it stays when the process ends, however
-/// it ends, unless it was pinned. A source: it must outlive the listeners that use it. Movable before it is
-/// in use; find(), claim(), displaced() and records() are thread-safe.
+/// it ends, unless it was pinned; but see attach_mode::filter. A source: it must outlive the listeners that
+/// use it. Movable before it is in use; find(), claim(), displaced() and records() are thread-safe.
 ///
 /// Needs Linux 6.1 and the capabilities of its hook, see synfp::hook; they may be dropped after open().
 template <probe_config C = probe_config{}>
@@ -70,6 +72,9 @@ class probe {
 
   /// The table, for lookups by key and for its counters.
   const table& records() const noexcept { return loaded_.records(); }
+  /// hook::xdp and hook::tcx: where the probe that open() made is attached, and how, in the order of
+  /// probe_options::interfaces.
+  const std::vector<attached_interface>& attached() const noexcept { return loaded_.attached_to(); }
   /// See table::displaced().
   bool displaced() const noexcept { return records().displaced(); }
   /// For share(), in another process. For a probe that was itself shared, the maps are the numbers that were

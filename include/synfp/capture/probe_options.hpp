@@ -13,8 +13,9 @@ namespace capture {
 
 /// What open() takes besides the compile-time configuration.
 struct probe_options {
-  /// hook::xdp: the interface to watch.
-  std::string interface {};
+  /// hook::xdp and hook::tcx: the interfaces to watch, by name. The probe is attached to all of them or to
+  /// none.
+  std::vector<std::string> interfaces{};
   /// Directories of cgroup v2. For sockets that are made in one of them, or below, after open(): the SYN of
   /// every connection is proven when it is established and kept with its socket, so that getsockopt() answers
   /// TCP_SAVED_SYN, also under SYN cookies, and SYNFP_SO_SYN (synfp/socket.h). hook::sockops needs at least

@@ -20,6 +20,9 @@
 #include <cstring>
 #include <string>
 
+#include <synfp/capture/attached.hpp>
+#include <synfp/capture/detail/clsact.hpp>
+#include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/libbpf.hpp>
 #include <synfp/capture/detail/load_failure.hpp>
 #include <synfp/capture/detail/owned_fd.hpp>
@@ -41,9 +44,89 @@ inline setup_result<void> attach_to_listen_group(int program, int fd) {
                          std::strerror(number) + "); " + advice};
 }
 
-/// Attaches to an interface that carries no other XDP program: native if the driver can, else generic. The
-/// program is attached as long as the returned fd is open.
-inline setup_result<owned_fd> attach_to_interface(int program, const std::string& interface) {
+/// One interface with a program on it, until this ends.
+struct interface_attachment {
+  attached_interface what;
+  owned_fd link;
+  clsact_filter filter;
+};
+
+/// Id and name of a program, "?" if it may not be asked for.
+inline std::string name_of_program(std::uint32_t id) {
+  const owned_fd program(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info{};
+  __u32 length = sizeof info;
+  if (program && bpf_obj_get_info_by_fd(program.get(), &info, &length) == 0 && info.name[0] != '\0')
+    return info.name;
+  return "?";
+}
+
+/// Attaches to an interface that carries no other XDP program: native if the driver can, else generic.
+inline setup_result<interface_attachment> attach_xdp(int program, const std::string& interface,
+                                                     unsigned index) {
+  auto query = libbpf_options<bpf_xdp_query_opts>();
+  if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
+    std::uint32_t id = query.prog_id;
+    for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
+      if (id == 0) id = one;
+    }
+    return setup_error{errc::system, EBUSY,
+                       "interface " + interface + " already carries an XDP program, id " +
+                           std::to_string(id) + " (" + name_of_program(id) +
+                           "), which is not replaced; take it off (ip link set dev " + interface +
+                           " xdp off), or use another interface, hook::tcx or hook::reuseport"};
+  }
+  int number = 0;
+  for (const __u32 flag : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
+    auto options = libbpf_options<bpf_link_create_opts>();
+    options.flags = flag;
+    const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
+    const attach_mode mode = flag == XDP_FLAGS_DRV_MODE ? attach_mode::native : attach_mode::generic;
+    if (fd >= 0) return interface_attachment{{interface, mode}, owned_fd(fd), {}};
+    number = -fd;
+    if (number == EBUSY || number == EEXIST || number == EPERM) break;
+  }
+  return setup_error{errc::system, number,
+                     "cannot attach to interface " + interface +
+                         why(number, number == EBUSY || number == EEXIST
+                                         ? "another XDP program took it meanwhile, or its bridge or bond "
+                                           "carries one: use hook::tcx or hook::reuseport"
+                                         : "it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+}
+
+// Not in the headers of Debian 12: BPF_TCX_INGRESS and BPF_F_BEFORE of linux/bpf.h.
+constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
+constexpr __u32 before_all_others = 1U << 3;
+
+/// Attaches at the ingress of an interface, before what is there already: so it sees each SYN, whatever the
+/// others make of it. They all run as before.
+inline setup_result<interface_attachment> attach_tcx(int program, const std::string& interface,
+                                                     unsigned index) {
+  auto options = libbpf_options<bpf_link_create_opts>();
+  options.flags = before_all_others;
+  const int fd = bpf_link_create(program, static_cast<int>(index), tcx_ingress, &options);
+  if (fd >= 0) return interface_attachment{{interface, attach_mode::link}, owned_fd(fd), {}};
+  int number = -fd;
+  if (number == EINVAL) {  // Linux 6.5 and older know no such link
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    interface_attachment made{{interface, attach_mode::filter}, {}, {}};
+    number = -bpf_obj_get_info_by_fd(program, &info, &length);
+    if (number == 0) number = made.filter.add(program, info.id, info.name, index);
+    if (number == 0) {
+      made.what.replaced = made.filter.replaced();
+      return made;
+    }
+  }
+  return setup_error{errc::system, number,
+                     "cannot attach to the ingress of interface " + interface +
+                         why(number,
+                             "it needs CAP_NET_ADMIN and a kernel with tcx (6.6), or with CONFIG_NET_CLS_BPF "
+                             "and CONFIG_NET_SCH_INGRESS (modprobe cls_bpf sch_ingress)")};
+}
+
+inline setup_result<interface_attachment> attach_to_interface(attachment how, int program,
+                                                              const std::string& interface) {
   const unsigned index = ::if_nametoindex(interface.c_str());
   if (index == 0 && (errno == EMFILE || errno == ENFILE)) {
     const int number = errno;
@@ -52,40 +135,8 @@ inline setup_result<owned_fd> attach_to_interface(int program, const std::string
   if (index == 0)
     return setup_error{errc::invalid, errno,
                        "there is no interface '" + interface + "'; see 'ip link' for their names"};
-  auto query = libbpf_options<bpf_xdp_query_opts>();
-  if (bpf_xdp_query(static_cast<int>(index), 0, &query) == 0 && query.attach_mode != XDP_ATTACHED_NONE) {
-    std::uint32_t id = query.prog_id;
-    for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
-      if (id == 0) id = one;
-    }
-    std::string name = "?";
-    const owned_fd other(bpf_prog_get_fd_by_id(id));
-    if (other.get() >= 0) {
-      bpf_prog_info info{};
-      __u32 length = sizeof info;
-      if (bpf_obj_get_info_by_fd(other.get(), &info, &length) == 0 && info.name[0] != '\0') name = info.name;
-    }
-    return setup_error{errc::system, EBUSY,
-                       "interface " + interface + " already carries an XDP program, id " +
-                           std::to_string(id) + " (" + name +
-                           "), which is not replaced; take it off (ip link set dev " + interface +
-                           " xdp off), or use another interface or hook::reuseport"};
-  }
-  int number = 0;
-  for (const __u32 mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-    auto options = libbpf_options<bpf_link_create_opts>();
-    options.flags = mode;
-    const int fd = bpf_link_create(program, static_cast<int>(index), BPF_XDP, &options);
-    if (fd >= 0) return owned_fd(fd);
-    number = -fd;
-    if (number == EBUSY || number == EEXIST || number == EPERM) break;
-  }
-  return setup_error{errc::system, number,
-                     "cannot attach to interface " + interface +
-                         why(number, number == EBUSY || number == EEXIST
-                                         ? "another XDP program took it meanwhile, or its bridge or bond "
-                                           "carries one: use hook::reuseport"
-                                         : "it needs CAP_NET_ADMIN and a kernel with XDP links (5.9)")};
+  return how == attachment::xdp ? attach_xdp(program, interface, index)
+                                : attach_tcx(program, interface, index);
 }
 
 /// A directory of cgroup v2, open.

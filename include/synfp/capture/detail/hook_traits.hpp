@@ -20,10 +20,15 @@ namespace capture::detail {
 /// Where a program is attached.
 enum class attachment : std::uint8_t {
   listen_group,  ///< in prepare(), by its first socket
-  interface,     ///< in open(), by the interface of probe_options
+  xdp,           ///< in open(), to the interfaces of probe_options, before the stack
+  tcx,           ///< in open(), to the interfaces of probe_options, at the ingress of traffic control
   function,      ///< in open(), to tcp_conn_request(): by a trampoline, or else a kprobe
   cgroup,        ///< in open(), by the cgroups of probe_options
 };
+
+constexpr bool is_of_interfaces(attachment a) noexcept {
+  return a == attachment::xdp || a == attachment::tcx;
+}
 
 /// A capability that setcap is told to give, and whether the hook does not work without it.
 struct capability {
@@ -33,6 +38,7 @@ struct capability {
 };
 
 struct hook_traits {
+  std::string_view name;           ///< of the enumerator of synfp::hook
   const char* program = "";        ///< its name in the BPF object
   const char* fallback = nullptr;  ///< where that cannot be loaded or attached
   attachment attached_to = attachment::listen_group;
@@ -42,23 +48,33 @@ struct hook_traits {
 
 inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
     {},
-    {.program = "synfp_reuseport",
+    {.name = "reuseport",
+     .program = "synfp_reuseport",
      .attached_to = attachment::listen_group,
      .source = capture_source::reuseport,
      .capabilities = {{{CAP_BPF, "cap_bpf", true}, {CAP_PERFMON, "cap_perfmon", false}}}},
-    {.program = "synfp_xdp",
-     .attached_to = attachment::interface,
+    {.name = "xdp",
+     .program = "synfp_xdp",
+     .attached_to = attachment::xdp,
      .source = capture_source::xdp,
      .capabilities = {{{CAP_BPF, "cap_bpf", true},
                        {CAP_NET_ADMIN, "cap_net_admin", true},
                        {CAP_PERFMON, "cap_perfmon", true}}}},
-    {},
-    {.program = "synfp_fentry",
+    {.name = "tcx",
+     .program = "synfp_tcx",
+     .attached_to = attachment::tcx,
+     .source = capture_source::tcx,
+     .capabilities = {{{CAP_BPF, "cap_bpf", true},
+                       {CAP_NET_ADMIN, "cap_net_admin", true},
+                       {CAP_PERFMON, "cap_perfmon", true}}}},
+    {.name = "kprobe",
+     .program = "synfp_fentry",
      .fallback = "synfp_kprobe",
      .attached_to = attachment::function,
      .source = capture_source::kprobe,
      .capabilities = {{{CAP_BPF, "cap_bpf", true}, {CAP_PERFMON, "cap_perfmon", true}}}},
-    {.program = "synfp_sockops",
+    {.name = "sockops",
+     .program = "synfp_sockops",
      .attached_to = attachment::cgroup,
      .source = capture_source::sockops,
      .capabilities = {{{CAP_BPF, "cap_bpf", true},
@@ -78,6 +94,7 @@ static_assert(traits_of(hook::reuseport).source == capture_source::reuseport);
 static_assert(traits_of(hook::xdp).source == capture_source::xdp);
 static_assert(traits_of(hook::kprobe).source == capture_source::kprobe);
 static_assert(traits_of(hook::sockops).source == capture_source::sockops);
+static_assert(traits_of(hook::tcx).source == capture_source::tcx);
 
 }  // namespace capture::detail
 SYNFP_END_NAMESPACE

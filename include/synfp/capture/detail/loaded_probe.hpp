@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/capture/attached.hpp>
 #include <synfp/capture/detail/attach.hpp>
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/libbpf.hpp>
@@ -127,6 +129,7 @@ class loaded_probe {
 
   const table& records() const noexcept { return *records_; }
   const probe_fds& fds() const noexcept { return fds_; }
+  const std::vector<attached_interface>& attached_to() const noexcept { return attached_; }
 
  private:
   explicit loaded_probe(const hook_traits& traits) noexcept : traits_(&traits) {}
@@ -138,13 +141,21 @@ class loaded_probe {
   static setup_result<loaded_probe> make(const probe_config& c, const probe_options& options,
                                          const kept_maps& kept, finisher finish) {
     const hook_traits& traits = traits_of(c.hook);
-    const bool on_interface = traits.attached_to == attachment::interface;
+    const bool on_interfaces = is_of_interfaces(traits.attached_to);
     const bool on_function = traits.attached_to == attachment::function;
-    if (on_interface && options.interface.empty())
+    const auto& interfaces = options.interfaces;
+    if (on_interfaces && interfaces.empty())
       return setup_error{errc::invalid, 0,
-                         "hook::xdp needs the name of an interface in probe_options; see 'ip link'"};
-    if (!on_interface && !options.interface.empty())
-      return setup_error{errc::invalid, 0, "an interface is only used with hook::xdp; leave it out"};
+                         "hook::" + std::string(traits.name) +
+                             " needs the names of interfaces in probe_options; see 'ip link'"};
+    if (!on_interfaces && !interfaces.empty())
+      return setup_error{errc::invalid, 0,
+                         "hook::" + std::string(traits.name) + " is not attached to an interface; leave '" +
+                             interfaces.front() + "' out"};
+    for (auto one = interfaces.begin(); one != interfaces.end(); ++one) {
+      if (std::find(interfaces.begin(), one, *one) != one)
+        return setup_error{errc::invalid, 0, "interface " + *one + " is named twice; name it once"};
+    }
     if (!on_function && options.all_network_namespaces)
       return setup_error{errc::invalid, 0,
                          "all_network_namespaces is only used with hook::kprobe; leave it out"};
@@ -315,11 +326,14 @@ class loaded_probe {
                                              const std::vector<owned_fd>& cgroups, const kept_maps& kept) {
     auto p = load(traits, program, meta, config, !cgroups.empty(), kept);
     if (!p) return p;
-    if (traits.attached_to == attachment::interface || traits.attached_to == attachment::function) {
-      auto link = traits.attached_to == attachment::interface ? attach_to_interface(p->fds_.program,
-                                                                                    options.interface)
-                                                              : attach_to_function(p->fds_.program,
-                                                                                   program == traits.program);
+    for (const std::string& interface : options.interfaces) {
+      auto attached = attach_to_interface(traits.attached_to, p->fds_.program, interface);
+      if (!attached) return std::move(attached).error();
+      p->attached_.push_back(std::move(attached->what));
+      p->attachments_.push_back(*std::move(attached));
+    }
+    if (traits.attached_to == attachment::function) {
+      auto link = attach_to_function(p->fds_.program, program == traits.program);
       if (!link) return std::move(link).error();
       p->link_ = *std::move(link);
     }
@@ -346,6 +360,8 @@ class loaded_probe {
   bpf_program* getsockopt_ = nullptr;
   owned_fd link_;
   std::vector<owned_fd> cgroup_links_;
+  std::vector<interface_attachment> attachments_;
+  std::vector<attached_interface> attached_;
   owned_fd shared_program_;
   bool fell_back_ = false;
   probe_fds fds_;
