@@ -137,6 +137,7 @@ class OverLoopback(unittest.TestCase):
     def test_each_family_and_each_source(self):
         for options, source in ((["--capture", "auto"], "reuseport"), (["--capture", "reuseport"], "reuseport"),
                                 (["--capture", "xdp", "--interface", "lo"], "xdp"),
+                                (["--capture", "tcx", "--interface", "lo"], "tcx"),
                                 (["--capture", "saved-syn"], "saved_syn")):
             with self.subTest(source=source, options=options), Server("--listen", f"[::]:{PORT}", *options,
                                                                       inside=self.space) as server, self.space:
@@ -152,7 +153,7 @@ class OverLoopback(unittest.TestCase):
                     self.assertEqual(answer["local"], {"address": address, "port": PORT})
                     self.assertEqual(answer["syn"]["tcp"]["flags"], ["syn"])
                     self.assertEqual(answer["capture"]["age_us"] is None, source == "saved_syn")
-                    self.assertEqual(answer["capture"]["retransmits"], 0 if source == "xdp" else None)
+                    self.assertEqual(answer["capture"]["retransmits"], 0 if source in ("xdp", "tcx") else None)
                     self.check_fingerprints(answer)
 
     def test_nobody_gets_saved_syn_and_is_told(self):
@@ -192,7 +193,8 @@ class OverLoopback(unittest.TestCase):
         self.assertIn("--threads", refused("--threads", "0"))
         self.assertIn("needs --interface NAME", refused("--capture", "xdp"))
         self.assertIn("there is no interface 'nope0'", refused("--capture", "xdp", "--interface", "nope0"))
-        self.assertIn("--interface goes with --capture xdp", refused("--interface", "lo"))
+        self.assertIn("--interface goes with --capture xdp",
+                      refused("--capture", "saved-syn", "--interface", "lo"))
         self.assertIn("does not have the address", refused("--listen", "192.0.2.9:80"))
         self.assertIn("missing cap_bpf", refused("--capture", "reuseport", user="65534"))
         self.assertIn("missing cap_bpf,cap_net_admin,cap_perfmon",
@@ -300,7 +302,7 @@ class OverLoopback(unittest.TestCase):
                 for sock in crowd:
                     sock.close()
                 self.assertEqual(server.stop(), 0)
-                self.assertRegex(server.errors, r"\Aecho_server: few of 128 descriptors are left: .*LimitNOFILE.*\n\Z")
+                self.assertRegex(server.errors, r"\Aecho_server: capture by reuseport: .*\necho_server: few of 128 descriptors are left: .*LimitNOFILE.*\n\Z")
 
     def test_restarts_at_once_after_a_kill_under_load(self):
         """The kernel takes the ring down after the process: its listening socket lives on for a while."""
