@@ -41,7 +41,7 @@ using namespace synfp;
 struct settings {
   std::vector<std::string> listen{"[::]:8080"};
   std::string capture = "auto";
-  std::string interface;
+  std::vector<std::string> interfaces;
   unsigned threads = 1;
   std::vector<std::string> p0f_db;
   bool flow_aware = false;
@@ -155,8 +155,10 @@ class stop_on_signal {
   std::thread waiter_;
 };
 
+/// `how`: lines about the capture, said once it listens.
 template <capture::source Source>
-int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s) {
+int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s,
+          std::string_view how = {}) {
   // Read by every thread, changed by none.
   const fingerprint::flow_reading flow =
       s.flow_aware ? fingerprint::flow_reading::aware : fingerprint::flow_reading::p0f;
@@ -191,6 +193,7 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
       if (!where.empty()) where += ',';
       where += e.text().view();
     }
+    if (!how.empty()) say("{}", how);
     fmt::print("listening on {} capture={}\n", where, name);
     std::fflush(stdout);
   };
@@ -216,37 +219,65 @@ setup_result<std::optional<capture::pinned>> pin(const Probe& probe, const setti
 }
 
 template <hook Hook>
-int serve_probe(const std::vector<endpoint>& addresses, const settings& s) {
+using probe_at = capture::probe<probe_config{.hook = Hook}>;
+
+template <hook Hook>
+setup_result<probe_at<Hook>> open_probe(const std::vector<endpoint>& addresses, const settings& s) {
   capture::probe_options options;
-  if constexpr (capture::detail::is_of_interfaces(capture::detail::traits_of(Hook).attached_to))
-    options.interfaces = {s.interface};
   if constexpr (Hook != hook::reuseport) {
+    if constexpr (Hook != hook::kprobe) options.interfaces = s.interfaces;
     for (const endpoint& e : addresses) {
       if (e.port() != 0 && options.ports.size() < SYNFP_MAX_PORTS) options.ports.push_back(e.port());
     }
     if (options.ports.size() != addresses.size())
       options.ports.clear();  // cannot name them all: capture every port
   }
-  auto probe = capture::probe<probe_config{.hook = Hook}>::open(options);
-  if (!probe) return fail(probe.error());
-  const auto pins = pin(*probe, s);
-  if (!pins) return fail(pins.error());
-  const char* const name = Hook == hook::xdp ? "xdp" : Hook == hook::kprobe ? "kprobe" : "reuseport";
-  return serve(addresses, *probe, name, s);
+  return probe_at<Hook>::open(options);
 }
 
-int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
-  capture::saved_syn saved;
-  auto probe = capture::probe<>::open();
-  if (!probe) {
-    if (!s.pins.empty()) return fail(probe.error());
-    say("echo_server: {}; going on with TCP_SAVED_SYN alone\n", probe.error().message);
-    return serve(addresses, saved, "saved_syn", s);
-  }
-  const auto pins = pin(*probe, s);
+/// With TCP_SAVED_SYN where the probe misses, if `why` says why this source was chosen.
+template <class Probe>
+int serve_with(const std::vector<endpoint>& addresses, Probe& probe, std::string name, const settings& s,
+               std::string_view why = {}) {
+  const auto pins = pin(probe, s);
   if (!pins) return fail(pins.error());
-  capture::first_of both(*probe, saved);
-  return serve(addresses, both, "reuseport+saved_syn", s);
+  std::string how;
+  if (!why.empty()) how += fmt::format("echo_server: capture by {}: {}\n", name, why);
+  for (const capture::attached_interface& one : probe.attached())
+    how += fmt::format("echo_server: attached to {} ({}{})\n", one.name, to_string(one.mode),
+                       one.replaced ? ", in place of what a killed process had left there" : "");
+  if (why.empty()) return serve(addresses, probe, name, s, how);
+  capture::saved_syn saved;
+  capture::first_of both(probe, saved);
+  return serve(addresses, both, name + "+saved_syn", s, how);
+}
+
+template <hook Hook>
+int serve_probe(const std::vector<endpoint>& addresses, const char* name, const settings& s) {
+  auto probe = open_probe<Hook>(addresses, s);
+  return probe ? serve_with(addresses, *probe, name, s) : fail(probe.error());
+}
+
+/// The first that works here: reuseport, which is not touched by other traffic; on the interfaces, if some
+/// are named, tcx, which goes beside others' programs, then xdp; the kernel's own copy alone.
+int serve_auto(const std::vector<endpoint>& addresses, const settings& s) {
+  auto listening = open_probe<hook::reuseport>(addresses, s);
+  if (listening)
+    return serve_with(addresses, *listening, "reuseport", s,
+                      "this process may load a program for its listeners");
+  std::string why = "no reuseport: " + listening.error().message;
+  if (!s.interfaces.empty()) {
+    auto beside = open_probe<hook::tcx>(addresses, s);
+    if (beside) return serve_with(addresses, *beside, "tcx", s, why);
+    auto before = open_probe<hook::xdp>(addresses, s);
+    why += "; no tcx: " + beside.error().message;
+    if (before) return serve_with(addresses, *before, "xdp", s, why);
+    why += "; no xdp: " + before.error().message;
+  }
+  if (!s.pins.empty()) return fail(listening.error());
+  say("echo_server: {}; going on with TCP_SAVED_SYN alone\n", why);
+  capture::saved_syn saved;
+  return serve(addresses, saved, "saved_syn", s);
 }
 
 }  // namespace
@@ -262,12 +293,16 @@ int main(int argc, char** argv) try {
   app.add_option("--listen", s.listen, "address and port; repeatable")
       ->type_name("ADDR:PORT")
       ->capture_default_str();
-  app.add_option("--capture", s.capture,
-                 "where SYNs come from; auto is reuseport, then saved-syn where it misses")
-      ->check(CLI::IsMember({"auto", "reuseport", "xdp", "kprobe", "saved-syn"}))
+  app.add_option(
+         "--capture", s.capture,
+         "where SYNs come from; auto is the first that works of reuseport, tcx and xdp (with --interface), "
+         "then saved-syn where it misses")
+      ->check(CLI::IsMember({"auto", "reuseport", "xdp", "tcx", "kprobe", "saved-syn"}))
       ->type_name("SOURCE")
       ->capture_default_str();
-  app.add_option("--interface", s.interface, "the interface that xdp watches")->type_name("NAME");
+  app.add_option("--interface", s.interfaces, "an interface that xdp or tcx watches; repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   app.add_option("--threads", s.threads, "how many serve")
       ->check(CLI::Range(1, 1024))
       ->type_name("N")
@@ -297,10 +332,12 @@ ended it.)");
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  if (s.interface.empty() && s.capture == "xdp")
-    return fail({errc::invalid, 0, "--capture xdp needs --interface NAME; see 'ip link' for their names"});
-  if (!s.interface.empty() && s.capture != "xdp")
-    return fail({errc::invalid, 0, "--interface goes with --capture xdp; leave it out"});
+  const bool on_interfaces = s.capture == "xdp" || s.capture == "tcx";
+  if (s.interfaces.empty() && on_interfaces)
+    return fail({errc::invalid, 0,
+                 "--capture " + s.capture + " needs --interface NAME; see 'ip link' for their names"});
+  if (!s.interfaces.empty() && !on_interfaces && s.capture != "auto")
+    return fail({errc::invalid, 0, "--interface goes with --capture xdp, tcx or auto; leave it out"});
 
   if (!s.pins.empty() && s.capture == "saved-syn")
     return fail({errc::invalid, 0, "--pin needs a probe, and saved-syn has none; leave one of them out"});
@@ -317,9 +354,10 @@ ended it.)");
     capture::saved_syn saved;
     return serve(addresses, saved, "saved_syn", s);
   }
-  if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, s);
-  if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, s);
-  if (s.capture == "kprobe") return serve_probe<hook::kprobe>(addresses, s);
+  if (s.capture == "reuseport") return serve_probe<hook::reuseport>(addresses, "reuseport", s);
+  if (s.capture == "xdp") return serve_probe<hook::xdp>(addresses, "xdp", s);
+  if (s.capture == "tcx") return serve_probe<hook::tcx>(addresses, "tcx", s);
+  if (s.capture == "kprobe") return serve_probe<hook::kprobe>(addresses, "kprobe", s);
   return serve_auto(addresses, s);
 } catch (const std::bad_alloc&) {
   (void)std::fputs("echo_server: there is no memory left to go on with; allow it more\n", stderr);

@@ -23,8 +23,9 @@ SYNFP_BEGIN_NAMESPACE
 /// It acts on the calling thread, and threads inherit from the one that makes them; so it must come before
 /// the first other thread, and refuses (errc::invalid) if there is one. server::run() makes its threads and
 /// rings, so call it before. From then on:
-/// - What is open works as before. Closing it takes off an XDP program; pins are removed by the rights of
-///   their owner.
+/// - What is open works as before. Closing it takes off a program of an interface, but for a filter of tc
+///   (capture::attach_mode::filter), which is left to the next start; pins are removed by the rights of their
+///   owner.
 /// - What opens later has the user's own rights and no more. Root still owns its files: run as another user
 ///   (AmbientCapabilities= of systemd, or setcap) to be without those too.
 /// - Rings count against RLIMIT_MEMLOCK, about 110 KiB each, which CAP_IPC_LOCK had spared them. This raises

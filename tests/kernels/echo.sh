@@ -1,7 +1,7 @@
 #!/bin/sh
 # Inside the virtual machine: the echo server answers curl with its own SYN, from each source.
 set -eu
-for options in "--capture reuseport" "--capture xdp --interface lo" "--capture kprobe" "--capture saved-syn"; do
+for options in "--capture reuseport" "--capture xdp --interface lo" "--capture tcx --interface lo" "--capture kprobe" "--capture saved-syn"; do
   # shellcheck disable=SC2086
   echo_server --listen '[::]:8080' $options >/tmp/line &
   server=$!

@@ -138,6 +138,7 @@ class OverLoopback(unittest.TestCase):
         for options, source in ((["--capture", "auto"], "reuseport"), (["--capture", "reuseport"], "reuseport"),
                                 (["--capture", "xdp", "--interface", "lo"], "xdp"),
                                 (["--capture", "kprobe"], "kprobe"),
+                                (["--capture", "tcx", "--interface", "lo"], "tcx"),
                                 (["--capture", "saved-syn"], "saved_syn")):
             if source == "kprobe" and not os.path.exists("/sys/bus/event_source/devices/kprobe/type"):
                 continue
@@ -155,7 +156,7 @@ class OverLoopback(unittest.TestCase):
                     self.assertEqual(answer["local"], {"address": address, "port": PORT})
                     self.assertEqual(answer["syn"]["tcp"]["flags"], ["syn"])
                     self.assertEqual(answer["capture"]["age_us"] is None, source == "saved_syn")
-                    self.assertEqual(answer["capture"]["retransmits"], 0 if source == "xdp" else None)
+                    self.assertEqual(answer["capture"]["retransmits"], 0 if source in ("xdp", "tcx") else None)
                     self.check_fingerprints(answer)
 
     def test_nobody_gets_saved_syn_and_is_told(self):
@@ -198,7 +199,8 @@ class OverLoopback(unittest.TestCase):
         if not os.path.exists("/sys/bus/event_source/devices/kprobe/type"):
             self.assertIn("this kernel has neither BPF trampolines nor kprobes", refused("--capture", "kprobe"))
         self.assertIn("there is no interface 'nope0'", refused("--capture", "xdp", "--interface", "nope0"))
-        self.assertIn("--interface goes with --capture xdp", refused("--interface", "lo"))
+        self.assertIn("--interface goes with --capture xdp",
+                      refused("--capture", "saved-syn", "--interface", "lo"))
         self.assertIn("does not have the address", refused("--listen", "192.0.2.9:80"))
         self.assertIn("missing cap_bpf", refused("--capture", "reuseport", user="65534"))
         self.assertIn("missing cap_bpf,cap_net_admin,cap_perfmon",
@@ -306,7 +308,7 @@ class OverLoopback(unittest.TestCase):
                 for sock in crowd:
                     sock.close()
                 self.assertEqual(server.stop(), 0)
-                self.assertRegex(server.errors, r"\Aecho_server: few of 128 descriptors are left: .*LimitNOFILE.*\n\Z")
+                self.assertRegex(server.errors, r"\Aecho_server: capture by reuseport: .*\necho_server: few of 128 descriptors are left: .*LimitNOFILE.*\n\Z")
 
     def test_restarts_at_once_after_a_kill_under_load(self):
         """The kernel takes the ring down after the process: its listening socket lives on for a while."""
