@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // join
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include <synfp/capture/detail/loaded_probe.hpp>
 
 #include "../support/fd.hpp"
+#include "listeners.hpp"
 #include "pin_directory.hpp"
 #include "settings.hpp"
 
@@ -74,6 +76,8 @@ class keeper {
     load({.hook = where, .buckets = s.buckets}, options);
     pin_maps();
     attach(traits, options);
+    if (where == hook::sockops) older_ = cover_older_listeners();
+    asked_older_ = where == hook::sockops;
     start_pulse();
     beat();
   }
@@ -95,6 +99,19 @@ class keeper {
     const std::uint64_t now = capture::now_ns() - static_cast<std::uint64_t>(clock_offset_);
     return now - __atomic_load_n(&pulse_->time, __ATOMIC_RELAXED) <
            std::uint64_t{5} * interval_ms * 1'000'000;
+  }
+
+  /// Listeners that were there before the probe, in one line; empty if there is nothing to say.
+  std::string older_listeners_left() const {
+    static constexpr const char* advice =
+        ": their connections that come by a SYN cookie have no SYN; start them again, or let --hook xdp "
+        "capture";
+    if (!asked_older_) return {};
+    if (!older_) return std::string("this kernel shows no listeners that are older than the probe") + advice;
+    if (older_->left.empty()) return {};
+    return fmt::format(
+        "this kernel (before 6.2) does not cover listeners that are older than the probe, on the ports {}{}",
+        fmt::join(older_->left, ", "), advice);
   }
 
   const capture::table& records() const { return probe_->records(); }
@@ -251,7 +268,8 @@ class keeper {
   std::optional<capture::detail::loaded_probe> probe_;
   std::vector<attachment> attachments_;
   std::vector<capture::detail::interface_attachment> filters_;  // of tc, where there are no links
-  bool kept_ = false, for_listeners_ = false;
+  bool kept_ = false, for_listeners_ = false, asked_older_ = false;
+  std::optional<older_listeners> older_;
   synfp_pulse* pulse_ = nullptr;
   fd readable_pulse_;
   std::int64_t clock_offset_ = capture::detail::time_namespace_offset().value_or(0);

@@ -104,6 +104,8 @@ int keep(const daemon_settings& s, char** argv) {
   const std::string text = description(k, s);
   fmt::print("{}\n", text);
   std::fflush(stdout);
+  if (const std::string left = k.older_listeners_left(); !left.empty())
+    fmt::print(stderr, "synfpd: {}\n", left);
   notify("READY=1\nSTATUS=" + text.substr(8));
 
   std::vector<bool> attached(k.attachments().size(), true);
