@@ -36,6 +36,12 @@ EXPECTED = {
     "wrong_attributions": ("<=", 0),
     "flooded_connections": (">=", 100000),
     "capture_over_stack_per_syn": ("<=", 0.10),
+    "socket_own_syn_full": (">=", 0.999),
+    "socket_own_syn_300ms_50k": (">=", 0.999),
+    "kernel_own_syn_full": ("<=", 0),
+    "socket_wrong": ("<=", 0),
+    "socket_connections": (">=", 100000),
+    "verified_share_quiet": (">=", 0.9999),
     "hostile_mb_never": ("<=", 100),
     "hostile_mb_after_never": ("<=", 20),
     "hostile_mb_never_large": ("<=", 100),
@@ -57,14 +63,14 @@ EXPLAINED = {
 
 # The unit of a figure is that of the first expression that its name contains.
 UNITS = [
-    (r"_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
+    (r"_own_syn_|_share_quiet$|_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
     (r"_per_second$", "1/s"),
     (r"_ppm_|_ppm$", "per million"),
     (r"_ns(_|$)", "ns"),
     (r"_us(_|$)", "\u00b5s"),
     (r"_mb(_|$)", "MB"),
     (r"_bytes(_|$)", "bytes"),
-    (r"connections$|attributions$|_failed_", "connections"),
+    (r"connections$|^socket_wrong$|attributions$|_failed_", "connections"),
 ]
 
 
@@ -213,6 +219,17 @@ def survival(rows):
     return series
 
 
+def own_syn(rows):
+    """Of the server in C, by probe and handshake."""
+    series = {}
+    for row in rows:
+        if "SYN on the socket" in row and row["server"] == "C" and row["connections"] <= 2000:
+            kind = row["SYN on the socket"]
+            name = kind if kind == "kernel alone" else f"{kind.removeprefix('probe, ')}, {row['handshake ms']} ms"
+            series.setdefault(name, []).append((row["SYN/s"], row["own SYN"]))
+    return series
+
+
 benchmark("lookup-flood", """
     A real listener is flooded with SYNs from spoofed sources in a network namespace while real clients connect; of each
     connection the SYN is looked up right after accept() and compared, byte by byte, with what a witness on the clients'
@@ -235,6 +252,17 @@ benchmark("echo-flood", """
     What capture adds to the stack's work per SYN of a flood in cookie mode (`program ns` by the kernel's statistics of the
     program, `extra ns` by processor time with and without it), and what a flood does to real HTTP clients of the echo
     server's kind of program, with the probe and without. `tools/bench echo-flood`.""")
+benchmark("socket-flood", """
+    The SYN on the socket: what servers that nobody changed (examples/socket/, in C, Python and Go) get from
+    getsockopt(TCP_SAVED_SYN) while their listener is flooded and every connection comes by SYN cookie, in a cgroup that
+    a probe covers (hook::sockops) and in one that none does. The clients are made by hand, so that a handshake takes as
+    long as asked, and compare each answer with their SYN, byte by byte; our own option (SYNFP_SO_SYN) must agree.
+    "Full" is as fast as one thread sends while the server and its clients have the rest of the machine; SYN/s is what
+    was sent meanwhile. Then the costs: of each SYN of a flood, of each connection, of each getsockopt() in the cgroup,
+    also those of other options, and of memory. Program ns is by the kernel's statistics of the program, all its runs
+    together, and includes the clock readings of the statistics. `tools/bench socket-flood`.""",
+          ("socket-flood.svg", "Connections that get their own SYN from getsockopt()", "SYN/s of the flood", "share",
+           own_syn, {"y_at_least": 1}))
 benchmark("accept-cost", """
     Processor time of the whole machine's part in one connection (connect, accept, close over loopback-like veth), by what
     catches the SYN. `tools/bench accept-cost`.""")

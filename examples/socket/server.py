@@ -21,10 +21,17 @@ def describe(connection):
     return f"{PROOF[proof]} {headers[:ip_length + tcp_length].hex()}" if status == 0 else f"none: status {status}"
 
 
+def serve(connection):
+    # The kernel's own option, IP and TCP headers: also after SYN cookies, once per connection.
+    saved = connection.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, 256)
+    # Ours says more, and as often as it is asked.
+    connection.sendall(f"{describe(connection)}\nsaved {saved.hex()}\n".encode())
+
+
 with socket.create_server(("", 8080)) as listener:
     while True:
         with listener.accept()[0] as connection:
-            # The kernel's own option, IP and TCP headers: also after SYN cookies, once per connection.
-            saved = connection.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, 256)
-            # Ours says more, and as often as it is asked.
-            connection.sendall(f"{describe(connection)}\nsaved {saved.hex()}\n".encode())
+            try:
+                serve(connection)
+            except OSError:
+                pass  # the client left
