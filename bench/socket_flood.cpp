@@ -31,6 +31,7 @@
 #include <thread>
 #include <vector>
 
+#include <synfp/capture/counters.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/socket.hpp>
 #include <synfp/sizing.hpp>
@@ -237,6 +238,12 @@ void clients(bench::report& report, const flood::network& net) {
   report.figure("kernel_own_syn_full", alone);
   report.figure("socket_wrong", static_cast<double>(wrong));
   report.figure("socket_connections", static_cast<double>(compared));
+  const auto counted = sized.records().counters();
+  for (std::size_t i = 0; i < counted.size(); ++i) {
+    if (counted[i] != 0)
+      report.row({{"counted by the probe, sized", std::string(synfp::capture::counter_descriptions[i].name)},
+                  {"times", counted[i]}});
+  }
   report.row({{"table", "sized"}, {"buckets", sized_config.buckets}, {"hold ms", sized_config.hold.count}});
   report.row(
       {{"table", "default"}, {"buckets", default_config.buckets}, {"hold ms", default_config.hold.count}});
@@ -249,7 +256,12 @@ fd listen_in(const flood::network& net, const cgroup* group) {
   return net.inside([&] {
     std::unique_ptr<cgroup::membership> inside;
     if (group != nullptr) inside = std::make_unique<cgroup::membership>(*group);
-    return synfp::test::bound(synfp::endpoint::v4(0, 0, 0, 0, port));
+    fd s = synfp::test::bound(synfp::endpoint::v4(0, 0, 0, 0, port));
+    // Connections of the listener before may still be in TIME_WAIT.
+    const int on = 1;
+    bench::require(::setsockopt(s.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0,
+                   "cannot set SO_REUSEADDR");
+    return s;
   });
 }
 void start(const fd& listener, int backlog) {
