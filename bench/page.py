@@ -4,7 +4,8 @@
 
 RESULTS holds NAME.json of every benchmark that was run: {"rows": [...], "figures": {...}}. Nothing on the page is
 written by hand except what a benchmark is. What a figure was expected to be stands in EXPECTED, and which decision
-explains one that is not met, in EXPLAINED. `page.py --some ...` makes a page of what there is, for a look."""
+explains one that is not met, in EXPLAINED. `page.py --some ...` makes a page of what there is, for a look;
+`page.py --only NAME ...` makes NAME.md of that benchmark alone, which was run by itself."""
 import datetime
 import json
 import os
@@ -186,6 +187,11 @@ def result(found):
     if has("capture_over_stack_per_syn"):
         out.append(f"Capture adds {percent(figures['capture_over_stack_per_syn'])} to what the stack does for each SYN of a "
                    "flood.")
+    if has("socket_own_syn_full", "kernel_own_syn_full", "socket_connections", "socket_wrong"):
+        out.append(f"By plain getsockopt(TCP_SAVED_SYN), servers that nobody changed get {percent(figures['socket_own_syn_full'])} "
+                   f"of their clients' SYNs under a flood at full speed, the kernel alone "
+                   f"{percent(figures['kernel_own_syn_full'])}. Of {cell(round(figures['socket_connections']))} answers "
+                   f"{cell(round(figures['socket_wrong']))} were another connection's.")
     missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
     expected = sum(name in EXPECTED for name in figures)
     if expected:
@@ -288,11 +294,11 @@ benchmark("hostile", """
 
 
 def main():
-    some = sys.argv[1:2] == ["--some"]
-    results, directory = sys.argv[1 + some:3 + some]
+    some, only = sys.argv[1:2] == ["--some"], sys.argv[2] if sys.argv[1:2] == ["--only"] else None
+    results, directory = sys.argv[-2:]
     os.makedirs(directory, exist_ok=True)
     found = {}
-    for name in BENCHMARKS:
+    for name in [only] if only else BENCHMARKS:
         path = os.path.join(results, name + ".json")
         if os.path.exists(path):
             with open(path) as f:
@@ -301,12 +307,13 @@ def main():
     if unknown:
         sys.exit(f"page.py: no benchmark() for {', '.join(sorted(unknown))}")
     missing = [name for name in BENCHMARKS if name not in found]
-    if missing and not (some and found):
+    if missing and not ((some or only) and found):
         sys.exit(f"page.py: no results of {', '.join(missing)}; run tools/bench without names")
 
     oldest = min(time for _, time in found.values())
-    out = ["# Benchmarks", "", result(found), "",
-           "Made by `tools/bench`, all of it. Times depend on the machine and on what else runs there: the peers of "
+    out = [f"# Benchmark {only}" if only else "# Benchmarks", "", result(found), "",
+           f"Made by `tools/bench{' ' + only if only else ''}`, all of it. "
+           "Times depend on the machine and on what else runs there: the peers of "
            "each benchmark took turns within one run, so compare rows of one table, and take ratios, not "
            "nanoseconds.", "", "| | |", "|---|---|"]
     out += [f"| {what} | {value} |" for what, value in machine()]
@@ -332,9 +339,10 @@ def main():
                 f.write(chart(title, x_label, y_label, series, nothing=nothing, **options))
             out += ["", f"![{title}]({file})"]
         out += tables(data["rows"])
-    with open(os.path.join(directory, "README.md"), "w") as f:
+    page = os.path.join(directory, f"{only or 'README'}.md")
+    with open(page, "w") as f:
         f.write("\n".join(out) + "\n")
-    print(f"{directory}/README.md: {len(found)} benchmarks, "
+    print(f"{page}: {len(found)} benchmarks, "
           f"{sum(len(data['figures']) for data, _ in found.values())} figures")
 
 

@@ -119,6 +119,7 @@ class server {
 struct point {
   unsigned own = 0, none = 0, wrong = 0;
   bench::raw_clients::result result;
+  std::string why;  // what our option said of the last one without
   double rate = 0, seconds = 0;
   double share() const { return result.answered == 0 ? 0 : static_cast<double>(own) / result.answered; }
 };
@@ -161,6 +162,7 @@ point measure(const flood::network& net, bench::raw_clients& clients, double rat
         const bool agrees = right ? ours == "verified " + own : ours.starts_with("none: ");
         p.own += right && agrees;
         p.none += empty && agrees;
+        if (empty) p.why = ours;
         p.wrong += !(right || empty) || !agrees;
       });
   p.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -201,7 +203,8 @@ void clients(bench::report& report, const flood::network& net) {
                 {"none", p.none},
                 {"wrong", p.wrong},
                 {"failed", p.result.failed},
-                {"repeated", p.result.again}});
+                {"repeated", p.result.again},
+                {"why none", p.why}});
     wrong += p.wrong;
     compared += p.result.answered;
     return p;
@@ -287,7 +290,7 @@ void quiet_with(bench::report& report, const flood::network& net, const char* na
   const cgroup group;
   synfp::capture::probe_options options;
   options.cgroups = {group.path()};
-  if (H == hook::xdp) options.interface = "lo";
+  if (H == hook::xdp) options.interfaces = {"lo"};
   auto opened = net.inside([&] { return probe<config>::open(options); });
   if (!opened) bench::fail(opened.error().message);
   const fd listener = listen_in(net, &group);
@@ -373,7 +376,7 @@ void per_syn(bench::report& report, const flood::network& net) {
   what.port = port;
   const auto sender = net.inside([&] { return std::make_unique<flood::sender>(net, what); });
   const cgroup covered, bare;
-  const auto opened = open_probe<default_config>(covered);
+  const auto opened = open_probe<sized_config>(covered);
   std::vector<double> without, with, program, runs;
   for (int i = 0; i < 21; ++i) {
     // The order changes, lest one of them always follows a rest.
@@ -393,6 +396,9 @@ void per_syn(bench::report& report, const flood::network& net) {
     }
   }
   const auto extra = bench::minus(with, without);
+  const auto counted = opened.records().counters();
+  bench::require(counted[synfp::SYNFP_COUNT_STORED] * 100 > counted[synfp::SYNFP_COUNT_RUNS] * 99,
+                 "the probe did not store the flood");
   report.row({{"per SYN of a flood", "sockops, cookies"},
               {"stack ns", bench::median(without)},
               {"program ns", bench::median(program)},

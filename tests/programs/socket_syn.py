@@ -219,6 +219,25 @@ class Servers(unittest.TestCase):
             self.assertEqual((said["capture"]["source"], said["capture"]["proof"]), ("sockops", "verified"))
             self.assertEqual(said["peer"]["port"], client.getsockname()[1])
 
+    def test_node_keeps_its_connection_non_blocking(self):
+        """A child to which Node gives it as 0 to 2 would make it blocking, and the server would wait in read()."""
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        os.chmod(scratch.name, 0o777)
+        started, go_on, slow = (pathlib.Path(scratch.name) / name for name in ("started", "go_on", "slow"))
+        slow.write_text(f'#!/bin/sh\ntouch {started}\nwhile [ ! -e {go_on} ]; do sleep 0.01; done\nexec {SYNFP} "$@"\n')
+        slow.chmod(0o755)
+        self.cover()
+        server = self.start("/usr/bin/node", SOURCES / "server.js", slow)
+        client = self.connect(server)
+        deadline = time.monotonic() + 20
+        while not started.exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.assertFalse(os.get_blocking(self.copy_of(server.pid, client.getsockname()).fileno()))
+        go_on.touch()
+        self.assertEqual(json.loads("".join(self.lines(client)))["syn"]["raw"], self.seen(client))
+
     def test_nginx_is_read_from_outside(self):
         """Its accepted sockets are its own: a privileged process takes a copy of their descriptors."""
         scratch = tempfile.TemporaryDirectory()
@@ -267,7 +286,7 @@ class Servers(unittest.TestCase):
                 sock.close()
         finally:
             os.close(process)
-        self.fail("nginx does not have the connection")
+        self.fail("the server does not have the connection")
 
 
 if __name__ == "__main__":
