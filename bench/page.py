@@ -4,7 +4,8 @@
 
 RESULTS holds NAME.json of every benchmark that was run: {"rows": [...], "figures": {...}}. Nothing on the page is
 written by hand except what a benchmark is. What a figure was expected to be stands in EXPECTED, and which decision
-explains one that is not met, in EXPLAINED. `page.py --some ...` makes a page of what there is, for a look."""
+explains one that is not met, in EXPLAINED. `page.py --some ...` makes a page of what there is, for a look;
+`page.py --only NAME ...` makes NAME.md of that benchmark alone, which was run by itself."""
 import datetime
 import json
 import os
@@ -36,6 +37,12 @@ EXPECTED = {
     "wrong_attributions": ("<=", 0),
     "flooded_connections": (">=", 100000),
     "capture_over_stack_per_syn": ("<=", 0.10),
+    "socket_own_syn_full": (">=", 0.999),
+    "socket_own_syn_300ms_50k": (">=", 0.999),
+    "kernel_own_syn_full": ("<=", 0),
+    "socket_wrong": ("<=", 0),
+    "socket_connections": (">=", 100000),
+    "verified_share_quiet": (">=", 0.9999),
     "hostile_mb_never": ("<=", 100),
     "hostile_mb_after_never": ("<=", 20),
     "hostile_mb_never_large": ("<=", 100),
@@ -57,14 +64,14 @@ EXPLAINED = {
 
 # The unit of a figure is that of the first expression that its name contains.
 UNITS = [
-    (r"_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
+    (r"_own_syn_|_share_quiet$|_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
     (r"_per_second$", "1/s"),
     (r"_ppm_|_ppm$", "per million"),
     (r"_ns(_|$)", "ns"),
     (r"_us(_|$)", "\u00b5s"),
     (r"_mb(_|$)", "MB"),
     (r"_bytes(_|$)", "bytes"),
-    (r"connections$|attributions$|_failed_", "connections"),
+    (r"connections$|^socket_wrong$|attributions$|_failed_", "connections"),
 ]
 
 
@@ -180,6 +187,11 @@ def result(found):
     if has("capture_over_stack_per_syn"):
         out.append(f"Capture adds {percent(figures['capture_over_stack_per_syn'])} to what the stack does for each SYN of a "
                    "flood.")
+    if has("socket_own_syn_full", "kernel_own_syn_full", "socket_connections", "socket_wrong"):
+        out.append(f"By plain getsockopt(TCP_SAVED_SYN), servers that nobody changed get {percent(figures['socket_own_syn_full'])} "
+                   f"of their clients' SYNs under a flood at full speed, the kernel alone "
+                   f"{percent(figures['kernel_own_syn_full'])}. Of {cell(round(figures['socket_connections']))} answers "
+                   f"{cell(round(figures['socket_wrong']))} were another connection's.")
     missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
     expected = sum(name in EXPECTED for name in figures)
     if expected:
@@ -213,6 +225,17 @@ def survival(rows):
     return series
 
 
+def own_syn(rows):
+    """Of the server in C, by probe and handshake."""
+    series = {}
+    for row in rows:
+        if "SYN on the socket" in row and row["server"] == "C" and row["connections"] <= 2000:
+            kind = row["SYN on the socket"]
+            name = kind if kind == "kernel alone" else f"{kind.removeprefix('probe, ')}, {row['handshake ms']} ms"
+            series.setdefault(name, []).append((row["SYN/s"], row["own SYN"]))
+    return series
+
+
 benchmark("lookup-flood", """
     A real listener is flooded with SYNs from spoofed sources in a network namespace while real clients connect; of each
     connection the SYN is looked up right after accept() and compared, byte by byte, with what a witness on the clients'
@@ -235,6 +258,17 @@ benchmark("echo-flood", """
     What capture adds to the stack's work per SYN of a flood in cookie mode (`program ns` by the kernel's statistics of the
     program, `extra ns` by processor time with and without it), and what a flood does to real HTTP clients of the echo
     server's kind of program, with the probe and without. `tools/bench echo-flood`.""")
+benchmark("socket-flood", """
+    The SYN on the socket: what servers that nobody changed (examples/socket/, in C, Python and Go) get from
+    getsockopt(TCP_SAVED_SYN) while their listener is flooded and every connection comes by SYN cookie, in a cgroup that
+    a probe covers (hook::sockops) and in one that none does. The clients are made by hand, so that a handshake takes as
+    long as asked, and compare each answer with their SYN, byte by byte; our own option (SYNFP_SO_SYN) must agree.
+    "Full" is as fast as one thread sends while the server and its clients have the rest of the machine; SYN/s is what
+    was sent meanwhile. Then the costs: of each SYN of a flood, of each connection, of each getsockopt() in the cgroup,
+    also those of other options, and of memory. Program ns is by the kernel's statistics of the program, all its runs
+    together, and includes the clock readings of the statistics. `tools/bench socket-flood`.""",
+          ("socket-flood.svg", "Connections that get their own SYN from getsockopt()", "SYN/s of the flood", "share",
+           own_syn, {"y_at_least": 1}))
 benchmark("accept-cost", """
     Processor time of the whole machine's part in one connection (connect, accept, close over loopback-like veth), by what
     catches the SYN. `tools/bench accept-cost`.""")
@@ -260,11 +294,11 @@ benchmark("hostile", """
 
 
 def main():
-    some = sys.argv[1:2] == ["--some"]
-    results, directory = sys.argv[1 + some:3 + some]
+    some, only = sys.argv[1:2] == ["--some"], sys.argv[2] if sys.argv[1:2] == ["--only"] else None
+    results, directory = sys.argv[-2:]
     os.makedirs(directory, exist_ok=True)
     found = {}
-    for name in BENCHMARKS:
+    for name in [only] if only else BENCHMARKS:
         path = os.path.join(results, name + ".json")
         if os.path.exists(path):
             with open(path) as f:
@@ -273,12 +307,13 @@ def main():
     if unknown:
         sys.exit(f"page.py: no benchmark() for {', '.join(sorted(unknown))}")
     missing = [name for name in BENCHMARKS if name not in found]
-    if missing and not (some and found):
+    if missing and not ((some or only) and found):
         sys.exit(f"page.py: no results of {', '.join(missing)}; run tools/bench without names")
 
     oldest = min(time for _, time in found.values())
-    out = ["# Benchmarks", "", result(found), "",
-           "Made by `tools/bench`, all of it. Times depend on the machine and on what else runs there: the peers of "
+    out = [f"# Benchmark {only}" if only else "# Benchmarks", "", result(found), "",
+           f"Made by `tools/bench{' ' + only if only else ''}`, all of it. "
+           "Times depend on the machine and on what else runs there: the peers of "
            "each benchmark took turns within one run, so compare rows of one table, and take ratios, not "
            "nanoseconds.", "", "| | |", "|---|---|"]
     out += [f"| {what} | {value} |" for what, value in machine()]
@@ -304,9 +339,10 @@ def main():
                 f.write(chart(title, x_label, y_label, series, nothing=nothing, **options))
             out += ["", f"![{title}]({file})"]
         out += tables(data["rows"])
-    with open(os.path.join(directory, "README.md"), "w") as f:
+    page = os.path.join(directory, f"{only or 'README'}.md")
+    with open(page, "w") as f:
         f.write("\n".join(out) + "\n")
-    print(f"{directory}/README.md: {len(found)} benchmarks, "
+    print(f"{page}: {len(found)} benchmarks, "
           f"{sum(len(data['figures']) for data, _ in found.values())} figures")
 
 

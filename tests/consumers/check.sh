@@ -79,7 +79,7 @@ expect_missing() {  # SENTENCE CMAKE_ARGUMENTS...
 check_program() {
   local page
   [[ $("$prefix/bin/synfp" --version) == "synfp "[0-9]*.[0-9]*.[0-9]* ]] || fail "synfp is not installed"
-  for page in synfp synfp-read synfp-watch synfp-flood synfp-sizing synfp-stats synfp-doctor; do
+  for page in synfp synfp-read synfp-watch synfp-flood synfp-sizing synfp-socket synfp-stats synfp-doctor; do
     [[ -s $prefix/share/man/man1/$page.1 ]] || fail "no man page $page"
   done
   bash -c "source '$prefix/share/bash-completion/completions/synfp' && complete -p synfp" >/dev/null ||

@@ -26,6 +26,7 @@ LOADS = {
     "own_operation": {"liburing"},
     "probe_process": {"libbpf"},
     "unprivileged_server": {"liburing", "libbpf"},
+    "cgroup_probe": {"libbpf"},
     "epoll_server": {"libbpf"},
     "asio_server": {"libbpf"},
     "pcap_reader": {"libpcap"},
@@ -207,6 +208,7 @@ class Servers(unittest.TestCase):
         for name in ("minimal", "epoll_server", "asio_server"):
             self.check_failure(self.start(name, user=65534), name, "cannot load the BPF probe: missing cap_bpf")
         self.check_failure(self.start("probe_process", "/sys/fs/bpf/x", "nogroup", user=65534), "probe_process", "cap_bpf")
+        self.check_failure(self.start("cgroup_probe", "/nowhere"), "cgroup_probe", "/nowhere")
         self.check_failure(self.start("unprivileged_server", "/nowhere"), "unprivileged_server", "/nowhere")
         other = self.start("foreign_loop")
         self.connect(1111, other)

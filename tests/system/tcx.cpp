@@ -161,7 +161,7 @@ TEST_F(tcx, says_how_it_is_attached_and_is_gone_with_its_owner) {
 }
 
 TEST_F(tcx, programs_of_others_run_as_before_and_hide_nothing) {
-  if (!kernel_has_tcx()) GTEST_SKIP() << "a kernel before 6.6: see the filters";
+  if (!kernel_has_tcx()) GTEST_SKIP() << "kernel lacks tcx (6.6)";
   on_server([&] {
     const fd listener = bound(*endpoint::parse("10.77.0.1:8080"));
     must(::listen(listener.get(), 16) == 0, "listen");
@@ -254,11 +254,11 @@ TEST_F(tcx, vlan_tags_that_the_kernel_has_taken_off_are_kept) {
 TEST_F(tcx, a_device_without_ethernet) {
   on_server([&] {
     fd tunnel(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-    if (!tunnel) GTEST_SKIP() << "this kernel has no tun";
+    if (!tunnel) GTEST_SKIP() << "kernel lacks tun";
     ifreq request{};
     std::strcpy(request.ifr_name, "t0");
     request.ifr_flags = IFF_TUN | IFF_NO_PI;
-    if (::ioctl(tunnel.get(), TUNSETIFF, &request) != 0) GTEST_SKIP() << "this kernel has no tun";
+    if (::ioctl(tunnel.get(), TUNSETIFF, &request) != 0) GTEST_SKIP() << "kernel lacks tun";
     synfp::tools::ip("link set t0 up\naddr add 10.78.0.1/24 dev t0\n");
     const probe_type p({.interfaces = {"t0"}});
     packet_builder syn = syn_from(77);

@@ -67,7 +67,7 @@ std::vector<field> fields_of(const std::string& format) {
 
 TEST(tracepoint, has_no_field_that_holds_bytes_of_a_packet) {
   const std::string format = with_tracefs([] { return content(event + "format"); });
-  if (format.empty()) GTEST_SKIP() << "this kernel has no tracefs";
+  if (format.empty()) GTEST_SKIP() << "kernel lacks tracefs";
   std::vector<std::string> names;
   int size = 0;
   for (const field& one : fields_of(format)) {
@@ -161,7 +161,7 @@ TEST(tracepoint, says_less_of_a_connection_than_sock_ops_and_more_often) {
              (view->sequence != 0 ? "known" : "unknown");
     });
   });
-  if (answer.empty()) GTEST_SKIP() << "this kernel has no tracefs";
+  if (answer.empty()) GTEST_SKIP() << "kernel lacks tracefs";
   EXPECT_EQ(answer, "established 2, by a listener 1, sequence known");
 }
 

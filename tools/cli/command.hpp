@@ -55,6 +55,7 @@ command add_doctor(CLI::App& app);
 command add_flood(CLI::App& app);
 command add_read(CLI::App& app);
 command add_sizing(CLI::App& app);
+command add_socket(CLI::App& app);
 command add_stats(CLI::App& app);
 command add_watch(CLI::App& app);
 
