@@ -9,6 +9,7 @@
 enum {
   SYNFP_AF_INET6 = 10,
   SYNFP_SOL_SOCKET = 1,
+  SYNFP_SOCK_STREAM = 1,
   SYNFP_TCP_SAVE_SYN = 27,
   SYNFP_TCP_SAVED_SYN = 28,
   SYNFP_IPPROTO_MPTCP = 262,
@@ -470,6 +471,7 @@ SEC("cgroup/getsockopt")
 int synfp_getsockopt(struct bpf_sockopt* ctx) {
   synfp_u32 level = SYNFP_CTX32(ctx, level), name = SYNFP_CTX32(ctx, optname);
   synfp_u32 length = SYNFP_CTX32(ctx, optlen), answered = SYNFP_CTX32(ctx, retval);
+  synfp_u8 *first, *end;
   struct synfp_socket* kept;
 
   if (level == IPPROTO_TCP && name == SYNFP_TCP_SAVED_SYN) {
@@ -482,6 +484,7 @@ int synfp_getsockopt(struct bpf_sockopt* ctx) {
     struct synfp_socket_answer* to = ctx->optval;
 
     if (answered != (synfp_u32)-SYNFP_ENOPROTOOPT || !ctx->sk) return 1;
+    if (ctx->sk->type != SYNFP_SOCK_STREAM) return 1; /* raw and netlink sockets have other protocols */
     if (ctx->sk->protocol != IPPROTO_TCP && ctx->sk->protocol != SYNFP_IPPROTO_MPTCP) return 1;
     if ((void*)(to + 1) > ctx->optval_end) {
       SYNFP_ONCE(ctx->retval) = -SYNFP_EINVAL;
@@ -501,8 +504,11 @@ int synfp_getsockopt(struct bpf_sockopt* ctx) {
     SYNFP_ONCE(ctx->retval) = 0;
     return 1;
   }
-  /* What is longer than the kernel lets a program see would fail. */
-  if ((int)length > SYNFP_PAGE) SYNFP_ONCE(ctx->optlen) = 0;
+  /* What is longer than the kernel lets a program see would fail, and so would a length for which there is no
+   * buffer (SO_GET_FILTER tells it). 0: all stays as the kernel wrote it. */
+  first = ctx->optval;
+  end = ctx->optval_end;
+  if ((int)length > SYNFP_PAGE || ((int)length > 0 && first + 1 > end)) SYNFP_ONCE(ctx->optlen) = 0;
   return 1;
 }
 
