@@ -46,15 +46,18 @@ class keeper {
   /// A link, and what it is attached to.
   struct attachment {
     std::string what;  ///< "sockops on /sys/fs/cgroup"
+    std::string pin;
+    int program = -1;
+    std::function<setup_result<fd>()> make;
     fd link;
-    bool taken_over = false;  ///< from an earlier process: the program was put in place, nothing was missed
+    bool taken_over = false;  ///< from an earlier process: the program is put in place, nothing is missed
     bool attached = true;     ///< as of the last beat
   };
 
   static constexpr std::uint32_t interval_ms = 1000;
 
-  /// Loads, attaches and pins, or takes over what an earlier process pinned. Throws why not; then what was
-  /// attached before stays as it was.
+  /// Loads and attaches what an earlier process has not attached, and pins nothing yet: without commit() it
+  /// is detached at the end. Throws why not; what was attached before stays as it was.
   keeper(const daemon_settings& s, std::optional<gid_t> group) : directory_(s.pin, group) {
     capture::probe_options options;
     options.ports = s.ports;
@@ -69,17 +72,50 @@ class keeper {
         traits.attached_to == capture::detail::attachment::tcx) {
       if (s.interfaces.empty())
         throw failure("--hook " + s.hook + " needs --interface; see 'ip link' for names");
+      for (const std::string& one : s.interfaces) {
+        if (::if_nametoindex(one.c_str()) == 0)
+          throw failure("there is no interface '" + one + "'; see 'ip link'");
+      }
       options.interfaces = s.interfaces;
     } else if (!s.interfaces.empty()) {
       throw failure("--interface goes with --hook xdp or tcx; leave it out");
     }
     load({.hook = where, .buckets = s.buckets}, options);
-    pin_maps();
+    make_pulse();
+    covers_ = where == hook::sockops;
     attach(traits, options);
-    if (where == hook::sockops) older_ = cover_older_listeners();
-    asked_older_ = where == hook::sockops;
-    start_pulse();
+  }
+  keeper(const keeper&) = delete;
+  keeper& operator=(const keeper&) = delete;
+  ~keeper() { ::munmap(pulse_, static_cast<std::size_t>(::getpagesize())); }
+
+  /// Pins, and puts the programs into the links of an earlier process. If that fails, what the constructor
+  /// attached is detached again.
+  void commit() try {
+    pin_maps();
+    for (attachment& one : attachments_) {
+      if (one.taken_over && bpf_link_update(one.link.get(), one.program, nullptr) != 0) {
+        // Not every kind of link can get another program.
+        bpf_link_detach(one.link.get());
+        directory_.remove(one.pin);
+        one.link = made_by(one);
+        one.taken_over = false;
+      }
+      if (!one.taken_over && one.link) {
+        directory_.remove(one.pin);
+        directory_.put_new(one.pin, one.link.get());
+      }
+    }
+    if (for_listeners_) directory_.put("program", probe_->fds().program, 0660);
+    remove_others();
+    open_readable_pulse();
+    if (covers_) older_ = cover_older_listeners();
     beat();
+  } catch (...) {
+    for (const attachment& one : attachments_) {
+      if (!one.taken_over) directory_.remove(one.pin);
+    }
+    throw;
   }
 
   /// Says that the probe is alive, if it is. Every interval_ms.
@@ -106,7 +142,7 @@ class keeper {
     static constexpr const char* advice =
         ": their connections that come by a SYN cookie have no SYN; start them again, or let --hook xdp "
         "capture";
-    if (!asked_older_) return {};
+    if (!covers_) return {};
     if (!older_) return std::string("this kernel shows no listeners that are older than the probe") + advice;
     if (older_->left.empty()) return {};
     return fmt::format(
@@ -141,10 +177,11 @@ class keeper {
 
   void load(const probe_config& config, const capture::probe_options& options) {
     const fd table = directory_.open("table"), meta = directory_.open("meta"),
-             counts = directory_.open("counts");
+             counts = directory_.open("counts"), pulse = directory_.open("pulse");
     const fd sockets = directory_.open("sockets"), flags = directory_.open("flags");
-    const bool whole = table && meta && counts;
-    if (whole) {
+    if (is_array(table, sizeof(synfp_bucket)) && is_array(meta, sizeof(synfp_meta)) &&
+        is_array(counts, sizeof(synfp_counters)) && is_array(pulse, sizeof(synfp_pulse))) {
+      refuse_damage(table, meta, counts);
       auto again = capture::detail::loaded_probe::open_detached(
           config, options, {{table.get(), meta.get(), counts.get()}, sockets.get(), flags.get()});
       if (again) {
@@ -154,58 +191,87 @@ class keeper {
       }
       if (again.error().code != errc::incompatible) throw failure(again.error().message);
     }
+    // What is there is of another configuration or version, or left by a process that was killed on its way.
     auto fresh = capture::detail::loaded_probe::open_detached(config, options, {});
     if (!fresh) throw failure(fresh.error().message);
-    directory_.clear();  // of another configuration, or left by a process that was killed on its way
     probe_.emplace(*std::move(fresh));
   }
 
-  void pin_maps() {
+  static bpf_map_info info_of(const fd& map) {
+    bpf_map_info info{};
+    __u32 length = sizeof info;
+    if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &length) != 0) return {};
+    return info;
+  }
+  /// Whose elements have the size that this version gives them.
+  static bool is_array(const fd& map, std::size_t element) {
+    const bpf_map_info info = info_of(map);
+    return info.type == BPF_MAP_TYPE_ARRAY && info.key_size == sizeof(synfp_u32) &&
+           info.value_size == element;
+  }
+  /// Maps of sizes that no synfpd leaves, whenever it is killed, are not taken for another configuration's.
+  void refuse_damage(const fd& table, const fd& meta, const fd& counts) const {
+    const synfp_u32 zero = 0;
+    synfp_meta says{};
+    if (bpf_map_lookup_elem(meta.get(), &zero, &says) == 0 && says.magic == SYNFP_ABI_MAGIC &&
+        (says.layout != synfp::detail::layout::hash() ||
+         (info_of(table).max_entries == says.buckets && info_of(counts).max_entries == says.cpus)))
+      return;
+    throw failure("the maps in " + directory_.path() +
+                  " are damaged: their sizes are not those that 'meta' says; remove them: synfpd --remove");
+  }
+
+  /// Also what was kept: for the group of now. Readers open table, meta, counts and pulse in this order: see
+  /// open_pins().
+  void pin_maps() const {
     const capture::detail::kept_maps maps = probe_->maps();
-    if (!kept_) {
-      directory_.put("table", maps.maps.table, 0660);
-      directory_.put("meta", maps.maps.meta, 0660);
-      directory_.put("counts", maps.maps.counts, 0660);
-    }
+    if (!kept_) directory_.remove("meta");  // until everything is replaced it is no whole probe
+    directory_.put("table", maps.maps.table, 0660);
+    directory_.put("counts", maps.maps.counts, 0660);
+    directory_.put("pulse", pulse_map_.get(), 0640);
     if (maps.sockets >= 0) directory_.put("sockets", maps.sockets, 0600);
     if (maps.link_wanted >= 0) directory_.put("flags", maps.link_wanted, 0600);
+    directory_.put("meta", maps.maps.meta, 0660);
+  }
+
+  static fd made_by(const attachment& one) {
+    auto made = one.make();
+    if (!made) throw failure(made.error().message);
+    return *std::move(made);
   }
 
   void attach(const capture::detail::hook_traits& traits, const capture::probe_options& options) {
     namespace detail = capture::detail;
-    std::vector<std::string> wanted;
     const int program = probe_->fds().program;
-    const auto add = [&](const std::string& pin, std::string what, int its_program, const auto& make) {
-      wanted.push_back(pin);
-      attachment one{std::move(what), directory_.open(pin)};
-      one.taken_over =
-          one.link && bpf_link_update(one.link.get(), its_program, nullptr) == 0 && is_attached(one.link);
-      if (!one.taken_over) {
-        one.link = fd();
-        directory_.remove(pin);
-        auto made = make();
-        if (!made) throw failure(made.error().message);
-        one.link = *std::move(made);
-        if (one.link) directory_.put(pin, one.link.get(), 0600);
+    const auto add = [&](std::string pin, std::string what, int its_program,
+                         std::function<setup_result<fd>()> make) {
+      for (const attachment& other : attachments_) {
+        if (other.pin == pin) throw failure(what + " is asked for twice");
       }
+      attachment one{std::move(what), std::move(pin), its_program, std::move(make), {}};
+      one.link = directory_.open(one.pin);
+      one.taken_over = one.link && is_attached(one.link);
+      if (!one.taken_over) one.link = made_by(one);
       attachments_.push_back(std::move(one));
     };
     for (const std::string& path : options.cgroups) {
-      auto cgroup = detail::open_cgroup(path);
-      if (!cgroup) throw failure(cgroup.error().message);
+      auto opened = detail::open_cgroup(path);
+      if (!opened) throw failure(opened.error().message);
+      const auto cgroup = std::make_shared<const fd>(*std::move(opened));
       struct stat status {};
       must(::fstat(cgroup->get(), &status) == 0, "look at " + path);
       const auto on = [&](const char* name, int its_program, bpf_attach_type type) {
         add(fmt::format("{}-cgroup-{}", name, status.st_ino), fmt::format("{} on {}", name, path),
-            its_program, [&] { return detail::attach_to_cgroup(its_program, type, *cgroup, path); });
+            its_program, [=] { return detail::attach_to_cgroup(its_program, type, *cgroup, path); });
       };
       on("sockops", probe_->sockops_program(), BPF_CGROUP_SOCK_OPS);
       on("getsockopt", probe_->getsockopt_program(), BPF_CGROUP_GETSOCKOPT);
     }
     for (const std::string& interface : options.interfaces) {
       add(fmt::format("{}-interface-{}", hook_, ::if_nametoindex(interface.c_str())),
-          fmt::format("{} on {}", hook_, interface), program, [&]() -> setup_result<detail::owned_fd> {
-            auto made = detail::attach_to_interface(traits.attached_to, program, interface);
+          fmt::format("{} on {}", hook_, interface), program,
+          [this, program, interface, how = traits.attached_to]() -> setup_result<detail::owned_fd> {
+            auto made = detail::attach_to_interface(how, program, interface);
             if (!made) return std::move(made).error();
             detail::owned_fd link = std::move(made->link);
             filters_.push_back(*std::move(made));
@@ -213,16 +279,19 @@ class keeper {
           });
     }
     if (traits.attached_to == detail::attachment::function)
-      add(hook_, hook_ + " on tcp_conn_request()", program,
-          [&] { return detail::attach_to_function(program, !probe_->fell_back()); });
+      add(hook_, hook_ + " on tcp_conn_request()", program, [program, trampoline = !probe_->fell_back()] {
+        return detail::attach_to_function(program, trampoline);
+      });
     for_listeners_ = traits.attached_to == detail::attachment::listen_group;
-    if (for_listeners_) {
-      directory_.put("program", program, 0660);
-      wanted.emplace_back("program");
-    }
-    // What an earlier process attached elsewhere.
-    for (const char* const name : {"table", "meta", "counts", "sockets", "flags", "pulse"})
-      wanted.emplace_back(name);
+  }
+
+  /// What an earlier process attached elsewhere, or has not put into its place.
+  void remove_others() const {
+    std::vector<std::string> wanted{"table", "meta", "counts", "pulse"};
+    if (probe_->maps().sockets >= 0) wanted.emplace_back("sockets");
+    if (probe_->maps().link_wanted >= 0) wanted.emplace_back("flags");
+    if (for_listeners_) wanted.emplace_back("program");
+    for (const attachment& one : attachments_) wanted.push_back(one.pin);
     for (const std::string& name : directory_.names()) {
       if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) directory_.remove(name);
     }
@@ -242,22 +311,24 @@ class keeper {
     }
   }
 
-  void start_pulse() {
-    fd map = directory_.open("pulse");
-    if (!map) {
+  /// With the table: whoever reads one that was replaced sees its pulse stand still.
+  void make_pulse() {
+    if (kept_) pulse_map_ = directory_.open("pulse");
+    if (!pulse_map_) {
       auto options = capture::detail::libbpf_options<bpf_map_create_opts>();
       options.map_flags = BPF_F_MMAPABLE;
-      map = fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "synfp_pulse", sizeof(synfp_u32), sizeof(synfp_pulse), 1,
-                              &options));
-      must(static_cast<bool>(map), "make the map of the pulse");
-      directory_.put("pulse", map.get(), 0640);
+      pulse_map_ = fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "synfp_pulse", sizeof(synfp_u32),
+                                     sizeof(synfp_pulse), 1, &options));
+      must(static_cast<bool>(pulse_map_), "make the map of the pulse");
     }
     void* const at = ::mmap(nullptr, static_cast<std::size_t>(::getpagesize()), PROT_READ | PROT_WRITE,
-                            MAP_SHARED, map.get(), 0);
+                            MAP_SHARED, pulse_map_.get(), 0);
     must(at != MAP_FAILED, "map the pulse");
     pulse_ = static_cast<synfp_pulse*>(at);
     __atomic_store_n(&pulse_->process, static_cast<synfp_u32>(::getpid()), __ATOMIC_RELAXED);
     __atomic_store_n(&pulse_->interval_ms, interval_ms, __ATOMIC_RELAXED);
+  }
+  void open_readable_pulse() {
     readable_pulse_ =
         fd(capture::detail::bpf_path(BPF_OBJ_GET, directory_.path_of("pulse"), 0, BPF_F_RDONLY));
     must(static_cast<bool>(readable_pulse_), "open the pulse");
@@ -268,10 +339,10 @@ class keeper {
   std::optional<capture::detail::loaded_probe> probe_;
   std::vector<attachment> attachments_;
   std::vector<capture::detail::interface_attachment> filters_;  // of tc, where there are no links
-  bool kept_ = false, for_listeners_ = false, asked_older_ = false;
+  bool kept_ = false, for_listeners_ = false, covers_ = false;
   std::optional<older_listeners> older_;
   synfp_pulse* pulse_ = nullptr;
-  fd readable_pulse_;
+  fd pulse_map_, readable_pulse_;
   std::int64_t clock_offset_ = capture::detail::time_namespace_offset().value_or(0);
 };
 

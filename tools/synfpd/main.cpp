@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT
 // synfpd: loads the probe, attaches it, keeps it in pins, and hands it to servers that have no privilege. It
 // has no work on any connection's path: if it dies, the probe works on.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -20,11 +17,11 @@
 #include <string>
 #include <thread>
 
-#include <synfp/capture/detail/handover.hpp>
 #include <synfp/version.hpp>
 
 #include "../support/fd.hpp"
 #include "capabilities.hpp"
+#include "clients.hpp"
 #include "keeper.hpp"
 #include "metrics.hpp"
 #include "notify.hpp"
@@ -35,37 +32,15 @@ namespace {
 using namespace synfp;
 using namespace synfp::tools;
 
+/// By name, or by number where there is no such name: in a container, of a group of the machine.
 std::optional<gid_t> group_of(const std::string& name) {
   if (name.empty()) return std::nullopt;
-  const group* const found = ::getgrnam(name.c_str());
-  if (found == nullptr) throw failure("there is no group '" + name + "'; see 'getent group'");
-  return found->gr_gid;
-}
-
-/// Where clients come for the descriptors: root, and the group if there is one.
-fd listen_for_clients(const std::string& path, std::optional<gid_t> group) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) throw failure("the path of --socket is too long: " + path);
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  fd s(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  must(static_cast<bool>(s), "open a Unix socket");
-  struct stat before {};
-  if (::lstat(path.c_str(), &before) == 0) {
-    if (!S_ISSOCK(before.st_mode)) throw failure(path + " is in the way of --socket; it is no socket");
-    ::unlink(path.c_str());  // an earlier process's: we hold the lock on the pins
-  }
-  const mode_t mask = ::umask(0177);
-  const int bound = ::bind(s.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int number = errno;
-  ::umask(mask);
-  if (bound != 0) fail("listen at " + path, number);
-  if (group) {
-    must(::chown(path.c_str(), static_cast<uid_t>(-1), *group) == 0, "change the group of " + path);
-    must(::chmod(path.c_str(), 0660) == 0, "change the mode of " + path);
-  }
-  must(::listen(s.get(), 64) == 0, "listen at " + path);
-  return s;
+  if (const group* const found = ::getgrnam(name.c_str())) return found->gr_gid;
+  gid_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error == std::errc() && end == name.data() + name.size() && number != static_cast<gid_t>(-1))
+    return number;
+  throw failure("there is no group '" + name + "'; see 'getent group'");
 }
 
 std::string description(const keeper& k, const daemon_settings& s) {
@@ -93,9 +68,10 @@ int keep(const daemon_settings& s, char** argv) {
   must(signal && timer, "make a timer");
 
   keeper k(s, group);
-  const fd clients = listen_for_clients(s.socket, group);
+  client_socket clients(s.socket, group);
   std::optional<metrics_server> metrics;
   if (!s.metrics.empty()) metrics.emplace(s.metrics, k);
+  k.commit();
   put_capabilities_away();
   if (metrics) metrics->start();
 
@@ -125,14 +101,7 @@ int keep(const daemon_settings& s, char** argv) {
         attached[i] = one.attached;
       }
     }
-    if ((ready[2].revents & POLLIN) != 0) {
-      const std::vector<int> all = k.descriptors();
-      for (int i = 0; i < 64; ++i) {
-        const fd client(::accept4(clients.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!client) break;
-        (void)capture::detail::hand_over(client.get(), all.data(), all.size());
-      }
-    }
+    if ((ready[2].revents & POLLIN) != 0) clients.serve(k.descriptors());
     if ((ready[0].revents & POLLIN) == 0) continue;
     signalfd_siginfo what{};
     if (::read(signal.get(), &what, sizeof what) != sizeof what) continue;
@@ -193,7 +162,8 @@ int main(int argc, char** argv) try {
                  "a Unix socket that hands the table to clients, for those without a bpffs")
       ->type_name("PATH")
       ->capture_default_str();
-  app.add_option("--group", s.group, "who may read the table, besides root")->type_name("NAME");
+  app.add_option("--group", s.group, "who may read the table, besides root: a name or a number")
+      ->type_name("NAME");
   app.add_option("--metrics", s.metrics, "serve OpenMetrics there")->type_name("ADDR:PORT");
   app.add_flag("--remove", take_away, "detach, remove the pins, and end");
   app.set_version_flag("--version", fmt::format("synfpd {}.{}.{}", SYNFP_VERSION_MAJOR, SYNFP_VERSION_MINOR,

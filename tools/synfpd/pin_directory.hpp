@@ -3,6 +3,7 @@
 // process. Unlike capture::pinned, which removes what it made.
 #pragma once
 
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,8 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <synfp/capture/detail/pins.hpp>
@@ -23,15 +28,24 @@ namespace synfp::tools {
 
 class pin_directory {
  public:
-  /// Makes what is missing, and takes the lock. Throws what is in the way: another daemon, by its number.
+  /// Makes what is missing, and takes the lock. Throws what is in the way: no bpffs, another daemon, by its
+  /// number, or a file that is not ours. Nothing outside of a bpffs is made or changed, nor the bpffs itself.
   pin_directory(const std::string& path, std::optional<gid_t> group)
       : path_(capture::detail::versioned(path)), group_(group) {
-    make(path);
-    fd above(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    must(static_cast<bool>(above), "open " + path);
-    if (!capture::detail::on_bpffs(above))
+    const bool there = ::access(path.c_str(), F_OK) == 0;
+    const std::string above = path + "/..", before = there ? path : parent_of(path);
+    const fd at(::open(before.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    must(static_cast<bool>(at), "open " + before);
+    if (!capture::detail::on_bpffs(at))
       throw failure(
           path + " is not on a bpffs; mount one (mount -t bpf bpf /sys/fs/bpf) and name a directory in it");
+    struct stat own {
+    }, parent{};
+    if (there && ::stat(path.c_str(), &own) == 0 && ::stat(above.c_str(), &parent) == 0 &&
+        own.st_dev != parent.st_dev)
+      throw failure(path + " is the whole bpffs, where others pin, too; name a directory in it: " + path +
+                    "/synfp");
+    make(path);
     make(path_);
     lock_ = fd(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     must(static_cast<bool>(lock_), "open " + path_);
@@ -41,6 +55,10 @@ class pin_directory {
                         ? fmt::format("{} is held by process {} ({}); stop it first, or name another --pin",
                                       path_, owner.process, owner.name)
                         : path_ + " is held by another process; stop it first, or name another --pin");
+    }
+    for (const std::string& name : names()) {
+      if (!is_ours(name))
+        throw failure(path_of(name) + " is not of synfpd; move it away, or name another --pin");
     }
   }
 
@@ -52,15 +70,14 @@ class pin_directory {
 
   /// Pins, or puts into the place of what is there. `mode`: what the group may is only given if there is one.
   void put(const std::string& name, int what, mode_t mode) const {
-    const bool for_group = group_ && (mode & 0060) != 0;
-    const std::string next = path_of(name + "~new");
+    const std::string next = path_of(name + next_suffix);
     ::unlink(next.c_str());
-    must(capture::detail::bpf_path(BPF_OBJ_PIN, next, what) == 0, "pin " + next);
-    if (for_group)
-      must(::chown(next.c_str(), static_cast<uid_t>(-1), *group_) == 0, "change the group of " + next);
-    must(::chmod(next.c_str(), for_group ? mode : 0600) == 0, "change the mode of " + next);
+    pin(next, what, mode);
     must(::rename(next.c_str(), path_of(name).c_str()) == 0, "put " + next + " into its place");
   }
+  /// Pins a link where nothing is. In one step: no process that is killed leaves it attached under a name
+  /// that nobody looks for.
+  void put_new(const std::string& name, int link) const { pin(path_of(name), link, 0600); }
   void remove(const std::string& name) const { ::unlink(path_of(name).c_str()); }
 
   std::vector<std::string> names() const {
@@ -73,25 +90,60 @@ class pin_directory {
     ::closedir(directory);
     return found;
   }
-  /// Also detaches what only a pin keeps attached.
-  void clear() const {
-    for (const std::string& name : names()) remove(name);
-  }
   /// Removes all of it.
   void remove_all() const {
-    clear();
+    for (const std::string& name : names()) remove(name);  // also detaches
     ::rmdir(path_.c_str());
     ::rmdir(path_.substr(0, path_.rfind('/')).c_str());  // unless it holds another version's
   }
 
  private:
-  void make(const std::string& path) const {
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-      fail("make " + path + ", which has to be on a bpffs (mount -t bpf bpf /sys/fs/bpf)", errno);
+  static constexpr const char* next_suffix = "~new";
+
+  static std::string parent_of(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  }
+
+  /// By its name and its kind, and a map by the name that the kernel knows.
+  bool is_ours(std::string name) const {
+    const fd object = open(name);
+    if (!object) return false;
+    if (name.ends_with(next_suffix)) name.resize(name.size() - std::strlen(next_suffix));
+    char kind[32]{};
+    (void)!::readlink(("/proc/self/fd/" + std::to_string(object.get())).c_str(), kind, sizeof kind - 1);
+    const std::string_view is = kind;
+    constexpr std::array maps{"table", "meta", "counts", "sockets", "flags", "pulse"};
+    if (std::find(maps.begin(), maps.end(), name) != maps.end()) {
+      bpf_map_info info{};
+      __u32 length = sizeof info;
+      if (is != "anon_inode:bpf-map" || bpf_obj_get_info_by_fd(object.get(), &info, &length) != 0)
+        return false;
+      return name == "flags" ? std::string_view(info.name).find(".bss") != std::string_view::npos
+                             : "synfp_" + name == info.name;
     }
+    if (name == "program") return is == "anon_inode:bpf-prog";
+    return (is == "anon_inode:bpf_link" || is == "anon_inode:bpf-link") &&
+           (name == "kprobe" || name.find("-cgroup-") != std::string::npos ||
+            name.find("-interface-") != std::string::npos);
+  }
+
+  void pin(const std::string& where, int what, mode_t mode) const {
+    const bool for_group = group_ && (mode & 0060) != 0;
+    must(capture::detail::bpf_path(BPF_OBJ_PIN, where, what) == 0, "pin " + where);
+    if (for_group)
+      must(::chown(where.c_str(), static_cast<uid_t>(-1), *group_) == 0, "change the group of " + where);
+    must(::chmod(where.c_str(), for_group ? mode : 0600) == 0, "change the mode of " + where);
+  }
+
+  /// The group may open what it knows by name. It may not open the directory, on which it could take the
+  /// lock.
+  void make(const std::string& path) const {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail("make " + path, errno);
     if (group_)
       must(::chown(path.c_str(), static_cast<uid_t>(-1), *group_) == 0, "change the group of " + path);
-    must(::chmod(path.c_str(), group_ ? 0750 : 0700) == 0, "change the mode of " + path);
+    must(::chmod(path.c_str(), group_ ? 0710 : 0700) == 0, "change the mode of " + path);
   }
 
   std::string path_;

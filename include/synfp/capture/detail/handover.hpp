@@ -85,6 +85,11 @@ inline setup_result<opened_pins> receive_pins(const std::string& path, bool with
   header.msg_controllen = sizeof control;
   const ssize_t n = ::recvmsg(s.get(), &header, MSG_CMSG_CLOEXEC);
   if (n < 0) return no_handover(path, errno);
+  if (n == 0)
+    return setup_error{errc::system, 0,
+                       path +
+                           " was closed without an answer; it is not the socket of synfpd, or too many "
+                           "processes of this user have connected there and not read: see ss -xp"};
   owned_fd received[handover_most];
   std::size_t count = 0;
   const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
@@ -95,10 +100,11 @@ inline setup_result<opened_pins> receive_pins(const std::string& path, bool with
       received[count] = owned_fd(fd);
     }
   }
-  if ((header.msg_flags & MSG_CTRUNC) != 0) return no_handover(path, EMFILE);
   if (n != static_cast<ssize_t>(sizeof message) || message.magic != SYNFP_ABI_MAGIC)
     return setup_error{errc::incompatible, 0,
                        path + " is not the socket of synfpd; name the one that it prints"};
+  if (message.abi == SYNFP_ABI_VERSION && (header.msg_flags & MSG_CTRUNC) != 0)
+    return no_handover(path, EMFILE);
   if (message.abi != SYNFP_ABI_VERSION || count < 4)
     return setup_error{errc::incompatible, 0,
                        path + ": synfpd is of another version (ABI " + std::to_string(message.abi) +

@@ -94,6 +94,11 @@ inline setup_result<opened_pins> open_pins(const std::string& where, bool with_p
     const owned_fd held(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     struct stat before {};
     if (held.get() < 0 || ::fstat(held.get(), &before) != 0) return no_pins(directory, errno);
+    // A daemon replaces what is in the directory, the table first and the metadata last.
+    const std::string first = directory + '/' + pin_names[0];
+    struct stat table_before {
+    }, table_after{};
+    const bool had_table = ::stat(first.c_str(), &table_before) == 0;
     if (!on_bpffs(held))
       return setup_error{errc::invalid, 0,
                          directory + " is not on a bpffs, so no probe is pinned there; see 'mount -t bpf'"};
@@ -108,7 +113,9 @@ inline setup_result<opened_pins> open_pins(const std::string& where, bool with_p
       pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin, 0, BPF_F_RDONLY));
     struct stat after {};
     if (::stat(directory.c_str(), &after) != 0) return no_pins(directory, errno);
-    if (!same_file(before, after)) continue;
+    const bool has_table = ::stat(first.c_str(), &table_after) == 0;
+    if (!same_file(before, after) || had_table != has_table || !same_file(table_before, table_after))
+      continue;
     if (number != 0) return no_pins(directory, number);
     return pins;
   }
