@@ -158,7 +158,8 @@ inline int mark_alive(std::uint32_t program, unsigned interface, owned_fd& mark)
   // The leading 0: not in the file system.
   const int length =
       std::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "synfp_tcx/%u/%u", program, interface);
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length);
+  const auto size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + static_cast<std::size_t>(length));
   return ::bind(mark.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
 }
 
