@@ -19,14 +19,14 @@ const (
 
 // struct synfp_socket_answer
 type answer struct {
-	Size                                               uint16
+	Size                                                 uint16
 	Status, Proof, Source, Flags, Retransmits, TcpOffset uint8
-	TimeNs                                             uint64
-	Ifindex                                            uint32
-	Vlan                                               [2]uint16
-	IpLength, TcpLength                                uint8
-	Link                                               [14]uint8
-	Headers                                            [120]uint8
+	TimeNs                                               uint64
+	Ifindex                                              uint32
+	Vlan                                                 [2]uint16
+	IpLength, TcpLength                                  uint8
+	Link                                                 [14]uint8
+	Headers                                              [120]uint8
 }
 
 func getsockopt(fd uintptr, level, name int, to unsafe.Pointer, length uint32) (uint32, error) {

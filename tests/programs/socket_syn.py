@@ -225,7 +225,7 @@ class Servers(unittest.TestCase):
         self.addCleanup(scratch.cleanup)
         os.chmod(scratch.name, 0o777)
         started, go_on, slow = (pathlib.Path(scratch.name) / name for name in ("started", "go_on", "slow"))
-        slow.write_text(f'#!/bin/sh\ntouch {started}\nwhile [ ! -e {go_on} ]; do sleep 0.01; done\nexec {SYNFP} "$@"\n')
+        slow.write_text(f'#!/bin/sh\ntouch {started}\nwhile [ ! -e {go_on} ]; do [ -e {slow} ] || exit 2; sleep 0.01; done\nexec {SYNFP} "$@"\n')
         slow.chmod(0o755)
         self.cover()
         server = self.start("/usr/bin/node", SOURCES / "server.js", slow)
@@ -234,7 +234,7 @@ class Servers(unittest.TestCase):
         while not started.exists():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
-        self.assertFalse(os.get_blocking(self.copy_of(server.pid, client.getsockname()).fileno()))
+        self.assertFalse(os.get_blocking(self.copy_of(server.pid, client.getsockname()[1]).fileno()))
         go_on.touch()
         self.assertEqual(json.loads("".join(self.lines(client)))["syn"]["raw"], self.seen(client))
 
@@ -260,13 +260,13 @@ class Servers(unittest.TestCase):
             syn = self.seen(client)
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             self.assertTrue(client.recv(1000).startswith(b"HTTP/1.1 200 "))  # it has accepted
-            copy = self.copy_of(server.pid, client.getsockname())
+            copy = self.copy_of(server.pid, client.getsockname()[1])
             self.assertEqual(copy.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, 256).hex(), syn)
             status, out, errors = synfp_socket(stdin=copy)
             self.assertEqual((status, errors, json.loads(out)["syn"]["raw"]), (0, "", syn))
 
-    def copy_of(self, pid, peer):
-        """A copy of the descriptor that a process has of its connection to `peer`."""
+    def copy_of(self, pid, port):
+        """A copy of the descriptor that a process has of its connection to a client's port."""
         pidfd_getfd = 438
         process = os.pidfd_open(pid)
         try:
@@ -277,7 +277,7 @@ class Servers(unittest.TestCase):
                 self.assertGreaterEqual(fd, 0, os.strerror(ctypes.get_errno()))
                 sock = socket.socket(fileno=fd)
                 try:
-                    found = sock.getpeername() == peer
+                    found = sock.getpeername()[1] == port
                 except OSError:
                     found = False
                 if found:
