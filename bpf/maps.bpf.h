@@ -44,8 +44,9 @@ struct synfp_candidates {
   volatile synfp_u64 doubt; /* one of these was verified, or something of the bucket was lost since */
 };
 
-/* Where a SYN is put together and judged: too large for the stack. Per CPU: a program is not interrupted by
- * another one of its kind. To the verifier its bytes are always unknown, which keeps the states few. */
+/* Where a SYN is put together and judged: too large for the stack. Per CPU: a program that looks at packets
+ * is not interrupted by another one of its kind. To the verifier its bytes are always unknown, which keeps
+ * the states few. */
 struct synfp_scratch {
   struct synfp_slot slot;
   struct synfp_candidates candidates;

@@ -40,6 +40,9 @@ struct synfp_socket_scratch {
   struct synfp_slot found;
   synfp_u8 raw[SYNFP_RAW_BYTES];
   synfp_u32 option; /* where synfp_step_option() is */
+  /* A connection that both ends opened at once is established on behalf of its process, which may be
+   * interrupted by packets of others: these find the scratch taken. */
+  synfp_u32 taken;
 };
 
 struct {
@@ -401,16 +404,24 @@ int synfp_sockops(struct bpf_sock_ops* ctx) {
   counters = synfp_counters_here();
   work = synfp_socket_scratch_here();
   if (!counters || !work) return 1;
-  if (op == BPF_SOCK_OPS_HDR_OPT_LEN_CB) {
-    synfp_capture_cookie(ctx, counters, work);
-  } else {
+  if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
     /* Inherited from the listener; each segment of the connection would run the program. */
     synfp_u32 flags = SYNFP_CTX32(ctx, bpf_sock_ops_cb_flags);
 
     if (flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG && synfp_configuration.hook == SYNFP_HOOK_SOCKOPS)
       bpf_sock_ops_cb_flags_set(ctx, (int)(flags & ~(synfp_u32)BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG));
+  }
+  if (__sync_lock_test_and_set(&work->taken, 1) != 0) {
+    synfp_count(counters, SYNFP_COUNT_BUSY);
+    return 1;
+  }
+  if (op == BPF_SOCK_OPS_HDR_OPT_LEN_CB) {
+    synfp_capture_cookie(ctx, counters, work);
+  } else {
     synfp_established(ctx, counters, work);
   }
+  asm volatile("" ::: "memory");
+  SYNFP_ONCE(work->taken) = 0;
   return 1;
 }
 
