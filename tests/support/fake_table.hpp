@@ -43,7 +43,8 @@ class fake_table {
   explicit fake_table(std::uint32_t buckets = 1)
       : table_(std::size_t{buckets} * sizeof(synfp::synfp_bucket)),
         about_(sizeof(synfp::synfp_meta)),
-        counts_(2 * sizeof(synfp::synfp_counters)) {
+        counts_(2 * sizeof(synfp::synfp_counters)),
+        pulse_(sizeof(synfp::synfp_pulse)) {
     synfp::synfp_meta& m = meta();
     m.magic = SYNFP_ABI_MAGIC;
     m.abi = SYNFP_ABI_VERSION;
@@ -66,7 +67,10 @@ class fake_table {
   synfp::synfp_counters& counts(int cpu) const {
     return static_cast<synfp::synfp_counters*>(counts_.at())[cpu];
   }
+  /// Of a daemon, for those who attach kept_fds().
+  synfp::synfp_pulse& pulse() const { return *static_cast<synfp::synfp_pulse*>(pulse_.at()); }
   synfp::capture::table_fds fds() const { return {table_.fd(), about_.fd(), counts_.fd()}; }
+  synfp::capture::table_fds kept_fds() const { return {table_.fd(), about_.fd(), counts_.fd(), pulse_.fd()}; }
 
   /// The key of `p` as the probe builds it.
   synfp::synfp_key key(const packet_builder& p, std::uint32_t ifindex = 0) const {
@@ -105,7 +109,7 @@ class fake_table {
   }
 
  private:
-  shared_file table_, about_, counts_;
+  shared_file table_, about_, counts_, pulse_;
 };
 
 }  // namespace synfp::test

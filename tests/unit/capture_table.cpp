@@ -554,6 +554,34 @@ TEST(capture_table, hits_do_not_count_towards_displaced) {
   EXPECT_FALSE(t.displaced());
 }
 
+TEST(capture_table, where_the_pulse_stands_still_an_absence_says_nothing) {
+  fake_table fake;
+  const std::uint64_t now = now_ns();
+  const packet_builder there;
+  fake.put(there, now - 2 * second);
+  packet_builder absent = there;
+  absent.source.set_port(49999);
+  auto opened = table::attach(fake.kept_fds());
+  ASSERT_TRUE(opened) << opened.error().message;
+  const table& t = *opened;
+  fake.pulse() = {now, 4711, 1000};
+  EXPECT_EQ(t.keeper(), 4711U);
+  EXPECT_FALSE(t.abandoned(now + 5 * second));
+  EXPECT_EQ(find(t, absent, now).miss, miss::not_captured);
+  EXPECT_TRUE(t.abandoned(now + 5 * second + 1));
+  fake.pulse().time = now - 5 * second - 1;
+  EXPECT_TRUE(t.abandoned(now));
+  EXPECT_EQ(find(t, absent, now).miss, miss::no_probe);
+  EXPECT_TRUE(find(t, there, now)) << "a young record is the connection's all the same";
+  EXPECT_EQ(find(t, there, now + 4 * second).miss, miss::stale);
+  fake.pulse().time = 0;  // a daemon that has not begun
+  EXPECT_EQ(find(t, absent, now).miss, miss::no_probe);
+  fake.pulse().time = now + second;  // it beat while we looked
+  EXPECT_EQ(find(t, absent, now).miss, miss::not_captured);
+  EXPECT_FALSE(attached(fake).abandoned(now)) << "without a daemon nobody tells";
+  EXPECT_EQ(attached(fake).keeper(), 0U);
+}
+
 TEST(capture_table, counters_are_summed_over_cpus) {
   fake_table fake;
   fake.counts(0).value[synfp::SYNFP_COUNT_STORED] = 3;

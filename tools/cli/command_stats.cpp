@@ -118,6 +118,14 @@ class reader {
     return fmt::format("the probe pinned in {} has ended; start again to read the next one", s_.pins);
   }
 
+  /// A daemon says itself that it lives.
+  tools::pin_owner owner(std::uint64_t now) const {
+    const synfp_u32 daemon = table_->keeper();
+    if (daemon == 0) return tools::owner_of(s_.pins);
+    if (table_->abandoned(now)) return {tools::pin_owner::state::gone, 0, {}};
+    return {tools::pin_owner::state::present, static_cast<int>(daemon), "synfpd"};
+  }
+
   sample look() {
     sample one;
     one.in = capture::census::take(*table_, capture::now_ns());
@@ -126,7 +134,7 @@ class reader {
     one.seconds = static_cast<double>(now - std::exchange(at_, now)) / 1e9;
     for (std::size_t i = 0; i < one.total.size(); ++i)
       one.rate[i] = static_cast<double>(one.total[i] - before_[i]) / one.seconds;
-    one.owner = tools::owner_of(s_.pins);
+    one.owner = owner(now);
     one.is = one.total != std::exchange(before_, one.total)     ? life::alive
              : one.owner.is == tools::pin_owner::state::present ? life::idle
              : one.owner.is == tools::pin_owner::state::gone    ? life::ended

@@ -87,7 +87,7 @@ class keeper {
   }
   keeper(const keeper&) = delete;
   keeper& operator=(const keeper&) = delete;
-  ~keeper() { ::munmap(pulse_, static_cast<std::size_t>(::getpagesize())); }
+  ~keeper() { ::munmap(const_cast<synfp_pulse*>(pulse_), static_cast<std::size_t>(::getpagesize())); }
 
   /// Pins, and puts the programs into the links of an earlier process. If that fails, what the constructor
   /// attached is detached again.
@@ -108,7 +108,6 @@ class keeper {
     }
     if (for_listeners_) directory_.put("program", probe_->fds().program, 0660);
     remove_others();
-    open_readable_pulse();
     if (covers_) older_ = cover_older_listeners();
     beat();
   } catch (...) {
@@ -126,8 +125,12 @@ class keeper {
       any = any || one.attached;
     }
     if (!any) return;
-    const std::uint64_t now = capture::now_ns() - static_cast<std::uint64_t>(clock_offset_);
-    __atomic_store_n(&pulse_->time, now, __ATOMIC_RELAXED);
+    // A frame that the program does not look at.
+    char frame[64]{};
+    auto run = capture::detail::libbpf_options<bpf_test_run_opts>();
+    run.data_in = frame;
+    run.data_size_in = sizeof frame;
+    (void)bpf_prog_test_run_opts(beat_.get(), &run);
   }
 
   /// Whether it was attached of late. From any thread.
@@ -159,7 +162,7 @@ class keeper {
   /// For hand_over().
   std::vector<int> descriptors() const {
     std::vector<int> all{probe_->fds().maps.table, probe_->fds().maps.meta, probe_->fds().maps.counts,
-                         readable_pulse_.get()};
+                         pulse_map_.get()};
     if (for_listeners_) all.push_back(probe_->fds().program);
     return all;
   }
@@ -228,7 +231,7 @@ class keeper {
     if (!kept_) directory_.remove("meta");  // until everything is replaced it is no whole probe
     directory_.put("table", maps.maps.table, 0660);
     directory_.put("counts", maps.maps.counts, 0660);
-    directory_.put("pulse", pulse_map_.get(), 0640);
+    directory_.put("pulse", pulse_map_.get(), 0660);
     if (maps.sockets >= 0) directory_.put("sockets", maps.sockets, 0600);
     if (maps.link_wanted >= 0) directory_.put("flags", maps.link_wanted, 0600);
     directory_.put("meta", maps.maps.meta, 0660);
@@ -311,7 +314,9 @@ class keeper {
     }
   }
 
-  /// With the table: whoever reads one that was replaced sees its pulse stand still.
+  /// With the table: whoever reads one that was replaced sees its pulse stand still. It is frozen as the
+  /// table is, so that those who may read it cannot keep it alive; hence a program writes it, which beat()
+  /// runs. (A map whose descriptor is read-only cannot be mapped.)
   void make_pulse() {
     if (kept_) pulse_map_ = directory_.open("pulse");
     if (!pulse_map_) {
@@ -319,19 +324,29 @@ class keeper {
       options.map_flags = BPF_F_MMAPABLE;
       pulse_map_ = fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "synfp_pulse", sizeof(synfp_u32),
                                      sizeof(synfp_pulse), 1, &options));
-      must(static_cast<bool>(pulse_map_), "make the map of the pulse");
+      must(pulse_map_ && bpf_map_freeze(pulse_map_.get()) == 0, "make the map of the pulse");
     }
-    void* const at = ::mmap(nullptr, static_cast<std::size_t>(::getpagesize()), PROT_READ | PROT_WRITE,
-                            MAP_SHARED, pulse_map_.get(), 0);
+    const auto store = [](unsigned size, std::size_t offset, int value) {
+      return bpf_insn{static_cast<__u8>(BPF_ST | BPF_MEM | size), BPF_REG_1, 0, static_cast<__s16>(offset),
+                      value};
+    };
+    const bpf_insn program[] = {
+        {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns},
+        {BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_VALUE, 0, pulse_map_.get()},
+        {},
+        {BPF_STX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0, offsetof(synfp_pulse, time), 0},
+        store(BPF_W, offsetof(synfp_pulse, process), ::getpid()),
+        store(BPF_W, offsetof(synfp_pulse, interval_ms), interval_ms),
+        {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
+        {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+    };
+    beat_ = fd(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "synfp_beat", "GPL", program, std::size(program),
+                             nullptr));
+    must(static_cast<bool>(beat_), "load the program of the pulse");
+    void* const at = ::mmap(nullptr, static_cast<std::size_t>(::getpagesize()), PROT_READ, MAP_SHARED,
+                            pulse_map_.get(), 0);
     must(at != MAP_FAILED, "map the pulse");
-    pulse_ = static_cast<synfp_pulse*>(at);
-    __atomic_store_n(&pulse_->process, static_cast<synfp_u32>(::getpid()), __ATOMIC_RELAXED);
-    __atomic_store_n(&pulse_->interval_ms, interval_ms, __ATOMIC_RELAXED);
-  }
-  void open_readable_pulse() {
-    readable_pulse_ =
-        fd(capture::detail::bpf_path(BPF_OBJ_GET, directory_.path_of("pulse"), 0, BPF_F_RDONLY));
-    must(static_cast<bool>(readable_pulse_), "open the pulse");
+    pulse_ = static_cast<const synfp_pulse*>(at);
   }
 
   pin_directory directory_;
@@ -341,8 +356,8 @@ class keeper {
   std::vector<capture::detail::interface_attachment> filters_;  // of tc, where there are no links
   bool kept_ = false, for_listeners_ = false, covers_ = false;
   std::optional<older_listeners> older_;
-  synfp_pulse* pulse_ = nullptr;
-  fd pulse_map_, readable_pulse_;
+  const synfp_pulse* pulse_ = nullptr;
+  fd pulse_map_, beat_;
   std::int64_t clock_offset_ = capture::detail::time_namespace_offset().value_or(0);
 };
 

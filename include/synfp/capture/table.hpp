@@ -158,6 +158,11 @@ class table {
            static_cast<std::int64_t>(patience);
   }
 
+  /// The number of the daemon that keeps the probe, or that last did, in its own process namespace; 0: none.
+  synfp_u32 keeper() const noexcept {
+    return pulse_ == nullptr ? 0 : __atomic_load_n(&pulse_->process, __ATOMIC_RELAXED);
+  }
+
   /// True while connections arrive and the probe does not run, because another program took its place on the
   /// listen group, or it was detached. Found out by lookups; false again once the probe runs.
   bool displaced() const noexcept {

@@ -110,7 +110,7 @@ inline setup_result<opened_pins> open_pins(const std::string& where, bool with_p
       if (wanted[i]->get() < 0) number = errno;
     }
     if (number == 0)
-      pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin, 0, BPF_F_RDONLY));
+      pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin));
     struct stat after {};
     if (::stat(directory.c_str(), &after) != 0) return no_pins(directory, errno);
     const bool has_table = ::stat(first.c_str(), &table_after) == 0;
