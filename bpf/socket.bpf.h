@@ -374,14 +374,16 @@ static __always_inline void synfp_established(struct bpf_sock_ops* ctx, struct s
 
 /* A socket begins to listen, or listens already. */
 static __always_inline void synfp_listening(struct bpf_sock_ops* ctx) {
-  int save_syn = 0, on = 1;
+  int save_syn = 0; /* alone on its part of the stack, or 6.1 wants CAP_PERFMON */
 
   if (synfp_configuration.hook == SYNFP_HOOK_SOCKOPS)
     bpf_sock_ops_cb_flags_set(
         ctx, (int)(SYNFP_CTX32(ctx, bpf_sock_ops_cb_flags) | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG));
   bpf_getsockopt(ctx, IPPROTO_TCP, SYNFP_TCP_SAVE_SYN, &save_syn, sizeof save_syn);
-  if (save_syn == 0) bpf_setsockopt(ctx, IPPROTO_TCP, SYNFP_TCP_SAVE_SYN, &on, sizeof on);
   if (save_syn == 2) SYNFP_ONCE(synfp_link_wanted) = 1;
+  if (save_syn != 0) return;
+  save_syn = 1;
+  bpf_setsockopt(ctx, IPPROTO_TCP, SYNFP_TCP_SAVE_SYN, &save_syn, sizeof save_syn);
 }
 
 SEC("sockops")

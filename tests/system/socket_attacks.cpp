@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What could make a socket answer with another connection's SYN, with half of one, or too often.
+#include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 
@@ -39,7 +40,7 @@ bytes headers_of(const synfp_socket_answer& a) {
 }
 /// TCP_SAVED_SYN, or empty.
 bytes saved_syn_of(int s) {
-  bytes b(256);
+  bytes b(512);
   auto n = static_cast<socklen_t>(b.size());
   must(::getsockopt(s, IPPROTO_TCP, TCP_SAVED_SYN, b.data(), &n) == 0, "ask for TCP_SAVED_SYN");
   b.resize(n);
@@ -342,6 +343,196 @@ TEST_F(socket_attacks, no_memory_for_the_answer) {
   EXPECT_EQ(answer_of(server.get()).status, SYNFP_SOCKET_UNKNOWN);
   EXPECT_TRUE(saved_syn_of(server.get()).empty());
   EXPECT_EQ(probe.records().counters()[synfp::SYNFP_COUNT_NO_STORAGE], 1U);
+}
+
+/// A client that is made by hand: an address of nobody's.
+class handmade {
+ public:
+  handmade(const two_hosts& hosts, const endpoint& to, bool v6) : hosts_(hosts) {
+    hosts.server.inside([] {
+      command("ip neigh replace 10.77.0.9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
+      command("ip neigh replace fd77::9 lladdr 02:00:00:00:00:02 dev s0 nud permanent");
+    });
+    wire_ = hosts.client.inside([] { return std::make_unique<packet_socket>("c0"); });
+    packet.to_mac = {2, 0, 0, 0, 0, 1};
+    packet.from_mac = {2, 0, 0, 0, 0, 2};
+    packet.source = v6 ? *endpoint::parse("[fd77::9]:40000") : endpoint::v4(10, 77, 0, 9, 40000);
+    packet.destination = v6 ? *endpoint::parse("[fd77::1]:0") : endpoint::v4(10, 77, 0, 1, 0);
+    packet.destination.set_port(to.port());
+  }
+  /// SYN and ACK.
+  void open() {
+    hosts_.client.inside([&] { wire_->send(packet.frame()); });
+    const bytes answer =
+        wire_->next(packet.destination.port(), packet.source.port(), static_cast<std::uint8_t>(syn | ack));
+    must(answer.size() >= 40, "get a SYN-ACK");
+    const auto r = synfp::syn_record::from_bytes(answer);
+    packet_builder p = packet;
+    p.options.clear();
+    p.ip_options.clear();
+    p.extensions.clear();
+    p.payload.clear();
+    p.flags = ack;
+    p.sequence = packet.sequence + 1;
+    p.acknowledgment = r->tcp().sequence() + 1;
+    hosts_.client.inside([&] { wire_->send(p.frame()); });
+  }
+  packet_builder packet;
+
+ private:
+  const two_hosts& hosts_;
+  std::unique_ptr<packet_socket> wire_;
+};
+
+/// Of 256 bytes: one option that is skipped by whoever does not know it.
+extension long_options() {
+  extension e = destination_options(31);
+  e.data[2] = 0x1e;
+  e.data[3] = 252;
+  return e;
+}
+
+// What is not kept whole is not passed off as the SYN; the kernel's own copy is whole.
+TEST_F(socket_attacks, more_than_the_fixed_headers) {
+  const auto probe = open_probe(hosts_, group_);
+  struct {
+    const char* name;
+    bool v6;
+    bytes ip_options;
+    std::vector<extension> extensions;
+    std::uint16_t payload;
+    bool whole;  // with cookies
+  } const kinds[] = {
+      {"IPv4 options of 20 bytes", false, bytes(20, 1), {}, 0, true},
+      {"IPv4 options of 40 bytes", false, bytes(40, 1), {}, 0, false},
+      {"hop by hop", true, {}, {hop_by_hop()}, 0, false},
+      {"destination options of 256 bytes", true, {}, {long_options()}, 0, false},
+      {"an atomic fragment", true, {}, {atomic_fragment()}, 0, false},
+      {"data", false, {}, {}, 500, true},
+      {"data", true, {}, {}, 500, true},
+  };
+  for (const int syncookies : {0, 2}) {
+    cookies(syncookies);
+    for (const auto& kind : kinds) {
+      SCOPED_TRACE(std::string(kind.name) + ", cookies " + std::to_string(syncookies));
+      const fd at = listener("[::]:0", hosts_);
+      handmade client(hosts_, local_of(at.get()), kind.v6);
+      client.packet.ip_options = kind.ip_options;
+      client.packet.extensions = kind.extensions;
+      client.packet.payload = bytes(kind.payload, 'x');
+      client.open();
+      const fd server = accepted(at);
+      ASSERT_TRUE(server);
+      bytes sent = client.packet.ip();
+      sent.resize(sent.size() - kind.payload);
+      const auto answer = answer_of(server.get());
+      const bytes saved = saved_syn_of(server.get());
+      if (syncookies == 2 && !kind.whole) {
+        EXPECT_TRUE(saved.empty());
+      } else if (kind.extensions.empty() || kind.extensions[0].protocol != 44) {  // that one is taken off
+        EXPECT_EQ(saved, sent);
+      }
+      if (answer.status == SYNFP_SOCKET_FOUND) {
+        const bytes own = client.packet.tcp();
+        EXPECT_TRUE(std::equal(answer.headers + answer.ip_length,
+                               answer.headers + answer.ip_length + answer.tcp_length, own.begin()));
+        if (answer.ip_length + std::size_t{answer.tcp_length} != sent.size() && kind.extensions.empty())
+          EXPECT_TRUE(answer.flags & SYNFP_SOCKET_TRUNCATED);
+      } else {
+        EXPECT_EQ(answer.status, syncookies == 2 ? SYNFP_SOCKET_UNKNOWN : SYNFP_SOCKET_TOO_LONG);
+        EXPECT_EQ(answer.ip_length, 0);
+      }
+    }
+  }
+}
+
+// A listener that was closed and opened again, and a client that comes again from the same port.
+TEST_F(socket_attacks, the_same_ports_again) {
+  const auto probe = open_probe(hosts_, group_);
+  const packet_socket wire = hosts_.server.inside([] { return packet_socket("s0"); });
+  // The table has room for four SYNs of one key that came shortly after each other.
+  std::uint16_t port = 42'000;
+  for (const int syncookies : {2, 0, 1, 2, 2, 0, 2}) {
+    const endpoint from = endpoint::v4(10, 77, 0, 2, ++port);
+    cookies(syncookies);
+    const fd at = listener("10.77.0.1:8091", hosts_);
+    for (const bool closed_by_server : {true, false, true}) {
+      fd client = hosts_.client.inside([&] { return connected(local_of(at.get()), from); });
+      fd server = accepted(at);
+      ASSERT_TRUE(server);
+      EXPECT_EQ(headers_of(answer_of(server.get())), wire.next(from.port(), 8091, syn));
+      if (!closed_by_server) {
+        reset(std::move(client));
+        continue;
+      }
+      // The server's side stays in TIME_WAIT, and its connection is replaced by the client's next one.
+      (void)::shutdown(server.get(), SHUT_WR);
+      char end;
+      EXPECT_EQ(::recv(client.get(), &end, 1, 0), 0);
+      client = fd();
+      EXPECT_EQ(::recv(server.get(), &end, 1, 0), 0);
+    }
+  }
+}
+
+/// The runs of the newest program of this name.
+std::uint64_t runs_of(const std::string& name) {
+  std::uint64_t runs = 0;
+  for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
+    const fd program(bpf_prog_get_fd_by_id(id));
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    if (program && bpf_obj_get_info_by_fd(program.get(), &info, &length) == 0 && name.starts_with(info.name))
+      runs = info.run_cnt;
+  }
+  return runs;
+}
+
+// Segments of an accepted connection do not run the program.
+TEST_F(socket_attacks, segments_cost_nothing) {
+  const fd statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  ASSERT_TRUE(statistics);
+  const auto probe = open_probe(hosts_, group_);
+  for (const int syncookies : {0, 2}) {
+    cookies(syncookies);
+    const fd at = listener("10.77.0.1:0", hosts_);
+    const fd client = hosts_.client.inside([&] { return connected(local_of(at.get())); });
+    const fd server = accepted(at);
+    const auto before = runs_of("synfp_sockops");
+    EXPECT_GT(before, 0U);
+    for (int i = 0; i < 1000; ++i) {
+      char c = 'x';
+      ASSERT_EQ(::send(client.get(), &c, 1, 0), 1);
+      ASSERT_EQ(::recv(server.get(), &c, 1, 0), 1);
+      ASSERT_EQ(::send(server.get(), &c, 1, 0), 1);
+      ASSERT_EQ(::recv(client.get(), &c, 1, 0), 1);
+    }
+    EXPECT_EQ(runs_of("synfp_sockops"), before);
+  }
+}
+
+// A connection of another network namespace, of the same addresses and ports, says nothing of a record that a
+// program of an interface made.
+TEST_F(socket_attacks, another_network_namespace_contradicts_nothing) {
+  const two_hosts others;
+  const auto probe = hosts_.server.inside([&] {
+    synfp::capture::probe_options options;
+    options.cgroups = {group_.path()};
+    options.interface = "s0";
+    return synfp::capture::probe<probe_config{.hook = hook::xdp, .buckets = 64}>(options);
+  });
+  const endpoint from = endpoint::v4(10, 77, 0, 2, 43'000);
+  const std::string at = "10.77.0.1:8092";
+  const fd here = listener(at, hosts_), there = listener(at, others);
+  const fd client = hosts_.client.inside([&] { return connected(*endpoint::parse(at), from); });
+  const fd server = accepted(here);
+  const fd other_client = others.client.inside([&] { return connected(*endpoint::parse(at), from); });
+  const fd other_server = accepted(there);
+  ASSERT_TRUE(server && other_server);
+  const auto found = probe.find({server.get(), from, *endpoint::parse(at)}, synfp::capture::now_ns());
+  ASSERT_TRUE(found) << to_string(found.miss);
+  EXPECT_EQ(to_string(found.proof), to_string(synfp::proof::verified));
+  EXPECT_NE(headers_of(answer_of(server.get())), headers_of(answer_of(other_server.get())));
 }
 
 }  // namespace
