@@ -25,8 +25,8 @@ enum class hook : std::uint8_t {
   /// BTF and BPF trampolines or kprobes, CAP_BPF and CAP_PERFMON.
   kprobe = SYNFP_HOOK_KPROBE,
   /// On the sockets of cgroups (version 2), whoever makes them: what the kernel keeps with a connection, and
-  /// what it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF,
-  /// CAP_NET_ADMIN and, for Linux 6.1, CAP_PERFMON.
+  /// what it answers with a cookie. It needs no interface and no listener of ours. Needs CAP_BPF and
+  /// CAP_NET_ADMIN; with CAP_PERFMON it runs faster.
   sockops = SYNFP_HOOK_SOCKOPS,
 };
 

@@ -79,7 +79,7 @@ inline constexpr hook_traits hook_table[SYNFP_HOOKS] = {
      .source = capture_source::sockops,
      .capabilities = {{{CAP_BPF, "cap_bpf", true},
                        {CAP_NET_ADMIN, "cap_net_admin", true},
-                       {CAP_PERFMON, "cap_perfmon", true}}}},
+                       {CAP_PERFMON, "cap_perfmon", false}}}},
 };
 
 /// `where`: an enum synfp_hook. Any number is allowed, for tables come from outside: nothing is known of a
