@@ -459,7 +459,8 @@ double ask(int socket, const option& o) {
   std::array<std::uint8_t, 256> answer;
   const double begin = bench::thread_ns();
   for (int i = 0; i < calls; ++i) {
-    socklen_t length = o.level == SOL_SOCKET && o.number == SO_ERROR ? sizeof(int) : answer.size();
+    socklen_t length = o.level == SOL_SOCKET && o.number == SO_ERROR ? socklen_t{sizeof(int)}
+                                                                     : static_cast<socklen_t>(answer.size());
     (void)::getsockopt(socket, o.level, o.number, answer.data(), &length);
   }
   return (bench::thread_ns() - begin) / calls;

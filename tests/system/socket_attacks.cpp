@@ -85,7 +85,7 @@ TEST_F(socket_attacks, a_simultaneous_open_has_no_other_connection_s_syn) {
   const auto probe = hosts_.server.inside([&] {
     synfp::capture::probe_options options;
     options.cgroups = {group_.path()};
-    options.interface = "lo";
+    options.interfaces = {"lo"};
     return synfp::capture::probe<probe_config{.hook = hook::xdp, .buckets = 1024}>(options);
   });
   const fd at = listener("127.0.0.1:0", hosts_);
@@ -436,8 +436,9 @@ TEST_F(socket_attacks, more_than_the_fixed_headers) {
         const bytes own = client.packet.tcp();
         EXPECT_TRUE(std::equal(answer.headers + answer.ip_length,
                                answer.headers + answer.ip_length + answer.tcp_length, own.begin()));
-        if (answer.ip_length + std::size_t{answer.tcp_length} != sent.size() && kind.extensions.empty())
+        if (answer.ip_length + std::size_t{answer.tcp_length} != sent.size() && kind.extensions.empty()) {
           EXPECT_TRUE(answer.flags & SYNFP_SOCKET_TRUNCATED);
+        }
       } else {
         EXPECT_EQ(answer.status, syncookies == 2 ? SYNFP_SOCKET_UNKNOWN : SYNFP_SOCKET_TOO_LONG);
         EXPECT_EQ(answer.ip_length, 0);
@@ -518,7 +519,7 @@ TEST_F(socket_attacks, another_network_namespace_contradicts_nothing) {
   const auto probe = hosts_.server.inside([&] {
     synfp::capture::probe_options options;
     options.cgroups = {group_.path()};
-    options.interface = "s0";
+    options.interfaces = {"s0"};
     return synfp::capture::probe<probe_config{.hook = hook::xdp, .buckets = 64}>(options);
   });
   const endpoint from = endpoint::v4(10, 77, 0, 2, 43'000);

@@ -286,7 +286,7 @@ void check_several(two_hosts& hosts) {
       EXPECT_EQ(p.attached()[1].name, "s0");
       for (const char* by : {"c0", "c1"}) {
         packet_builder syn;
-        syn.source = endpoint::v4(192, 0, 2, 7, by[1]);
+        syn.source = endpoint::v4(192, 0, 2, 7, static_cast<std::uint16_t>(by[1]));
         hosts.client.inside([&] { packet_socket(by).send(syn.frame()); });
         const auto find = [&] { return p.find({-1, syn.source, syn.destination}, now_ns()); };
         ASSERT_TRUE(eventually([&] { return static_cast<bool>(find()); })) << by;

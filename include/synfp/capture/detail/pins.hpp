@@ -109,8 +109,7 @@ inline setup_result<opened_pins> open_pins(const std::string& where, bool with_p
       *wanted[i] = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pin_names[i]));
       if (wanted[i]->get() < 0) number = errno;
     }
-    if (number == 0)
-      pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin));
+    if (number == 0) pins.pulse = owned_fd(bpf_path(BPF_OBJ_GET, directory + '/' + pulse_pin));
     struct stat after {};
     if (::stat(directory.c_str(), &after) != 0) return no_pins(directory, errno);
     const bool has_table = ::stat(first.c_str(), &table_after) == 0;
