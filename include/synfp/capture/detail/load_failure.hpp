@@ -116,9 +116,9 @@ inline std::string not_permitted(const hook_traits& where, int number) {
 }
 
 inline setup_error load_failure(const hook_traits& where, int number, const std::vector<char>& log) {
-  if (number == ENOSPC)
-    number = EACCES;  // the verifier refused it, and says so at greater length than we read
   if (number != EPERM && number != EACCES && number != ENFILE && few_descriptors_left()) number = EMFILE;
+  // The verifier refused it, and says so at greater length than we read.
+  if (number == ENOSPC) number = EACCES;
   std::string text = "cannot load the BPF probe";
   if (const std::string refused = not_permitted(where, number); !refused.empty()) {
     text += ": " + refused;
