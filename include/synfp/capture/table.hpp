@@ -83,7 +83,7 @@ class table {
           "-n, LimitNOFILE=)"};
     t.clock_offset_ = *offset;
     if (synfp_facts_of(t.meta_.hook).namespaces != 0) {
-      const auto netns = detail::network_namespace_cookie();
+      auto netns = detail::network_namespace_cookie();
       if (!netns) return std::move(netns).error();
       t.netns_ = *netns;
     }

@@ -193,7 +193,7 @@ class loaded_probe {
     synfp_config config = synfp::detail::configure(meta);
     const bool everywhere = traits.attached_to == attachment::cgroup || options.all_network_namespaces;
     if ((on_function || !cgroups.empty()) && !everywhere) {
-      const auto netns = network_namespace_cookie();
+      auto netns = network_namespace_cookie();
       if (!netns) return std::move(netns).error();
       config.netns = *netns;
     }
