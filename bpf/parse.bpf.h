@@ -421,6 +421,7 @@ static __always_inline int synfp_parse_frame(struct xdp_md* ctx, struct synfp_sc
     /* One state for the verifier, however many tags there were. */
     start = synfp_forget_range((synfp_u64)offset, ctx->ingress_ifindex);
     if (start > ETH_HLEN + 4 * SYNFP_MAX_VLAN_TAGS) return SYNFP_NOT_OURS;
+    asm volatile("" : "+r"(start)); /* what is spilled has the bound: 6.1 does not give it one later */
     if (synfp_no_syn(&source, start, v6)) return SYNFP_NOT_OURS;
   }
   if (offset == SYNFP_NOT_OURS) return SYNFP_NOT_OURS;
