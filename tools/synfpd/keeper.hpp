@@ -306,12 +306,10 @@ class keeper {
     bpf_link_info info{};
     __u32 length = sizeof info;
     if (bpf_obj_get_info_by_fd(link.get(), &info, &length) != 0) return false;
-    switch (info.type) {
-      case BPF_LINK_TYPE_CGROUP: return info.cgroup.cgroup_id != 0;
-      case BPF_LINK_TYPE_XDP: return info.xdp.ifindex != 0;
-      case 11: /* BPF_LINK_TYPE_TCX */ return info.xdp.ifindex != 0;
-      default: return true;
-    }
+    constexpr __u32 tcx = 11;  // BPF_LINK_TYPE_TCX, which begins with the interface as xdp does
+    if (info.type == BPF_LINK_TYPE_CGROUP) return info.cgroup.cgroup_id != 0;
+    if (info.type == BPF_LINK_TYPE_XDP || info.type == tcx) return info.xdp.ifindex != 0;
+    return true;
   }
 
   /// With the table: whoever reads one that was replaced sees its pulse stand still. It is frozen as the
