@@ -180,7 +180,9 @@ class socket_options : public testing::Test {
       filter(s.each.back().second);
       s.each.emplace_back("UDP", opened(AF_INET, SOCK_DGRAM, 0));
       s.each.emplace_back("raw", opened(AF_INET, SOCK_RAW, IPPROTO_TCP));
-      s.each.emplace_back("netlink", opened(AF_NETLINK, SOCK_RAW, 6 /* NETLINK_XFRM */));
+      // Its number is that of TCP. A module, which not every kernel has.
+      if (fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 6 /* NETLINK_XFRM */)); netlink)
+        s.each.emplace_back("netlink", std::move(netlink));
       int ends[2];
       must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "make a pair of sockets");
       s.each.emplace_back("Unix", ends[0]);
