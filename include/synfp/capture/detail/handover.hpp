@@ -83,7 +83,10 @@ inline setup_result<opened_pins> receive_pins(const std::string& path, bool with
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof control;
-  const ssize_t n = ::recvmsg(s.get(), &header, MSG_CMSG_CLOEXEC);
+  ssize_t n = 0;
+  do {
+    n = ::recvmsg(s.get(), &header, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
   if (n < 0) return no_handover(path, errno);
   if (n == 0)
     return setup_error{errc::system, 0,
