@@ -14,7 +14,6 @@ enum {
   SYNFP_TCP_SAVED_SYN = 28,
   SYNFP_IPPROTO_MPTCP = 262,
   SYNFP_EINVAL = 22,
-  SYNFP_EOPNOTSUPP = 95,
   SYNFP_ENOPROTOOPT = 92,
   SYNFP_LINK_BYTES = 14,
   SYNFP_RAW_BYTES = 256, /* of a SYN with its IP header that can be read */

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 #include <string>
 
+#include "../../tools/support/cgroup_root.hpp"
 #include "../../tools/support/fd.hpp"
 
 namespace synfp::test {
@@ -44,14 +44,9 @@ class cgroup {
 
   /// Where version 2 is mounted.
   static std::string root() {
-    std::ifstream mounts("/proc/self/mounts");
-    for (std::string line; std::getline(mounts, line);) {
-      std::istringstream words(line);
-      std::string device, where, type;
-      words >> device >> where >> type;
-      if (type == "cgroup2") return where;
-    }
-    throw tools::failure("no cgroup of version 2 is mounted");
+    const std::string where = tools::cgroup_root();
+    if (where.empty()) throw tools::failure("no cgroup of version 2 is mounted");
+    return where;
   }
 
  private:

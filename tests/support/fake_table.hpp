@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <synfp/capture/table.hpp>
+#include <utility>
 
 #include "packet_builder.hpp"
 
@@ -111,5 +113,17 @@ class fake_table {
  private:
   shared_file table_, about_, counts_, pulse_;
 };
+
+inline capture::table attached(const fake_table& t) {
+  auto r = capture::table::attach(t.fds());
+  if (!r) throw std::runtime_error(r.error().message);
+  return *std::move(r);
+}
+
+inline packet_builder from_port(std::uint16_t port) {
+  packet_builder p;
+  p.source.set_port(port);
+  return p;
+}
 
 }  // namespace synfp::test

@@ -220,7 +220,7 @@ TEST_F(socket_attacks, mptcp_is_unknown_and_its_plain_clients_are_known) {
       must(::bind(l.get(), reinterpret_cast<sockaddr*>(&a), n) == 0 && ::listen(l.get(), 8) == 0, "listen");
       return l;
     });
-    if (!at) GTEST_SKIP() << "no MPTCP here";
+    if (!at) GTEST_SKIP() << "kernel lacks MPTCP";
     for (const int protocol : {0, int{IPPROTO_MPTCP}}) {
       const fd client = hosts_.client.inside([&] {
         fd c(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocol));
@@ -335,7 +335,7 @@ TEST_F(socket_attacks, no_memory_for_the_answer) {
   try {
     hosts_.server.sysctl("net/core/optmem_max", "64");
   } catch (const std::exception&) {
-    GTEST_SKIP() << "this kernel has one optmem_max for all network namespaces";
+    GTEST_SKIP() << "kernel lacks an optmem_max of each network namespace";
   }
   const fd at = listener("10.77.0.1:0", hosts_);
   const fd client = hosts_.client.inside([&] { return connected(local_of(at.get())); });

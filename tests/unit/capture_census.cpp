@@ -11,23 +11,13 @@ namespace {
 
 using synfp::capture::census;
 using synfp::capture::table;
+using synfp::test::attached;
 using synfp::test::fake_table;
+using synfp::test::from_port;
 using synfp::test::packet_builder;
 
 constexpr std::uint64_t millisecond = 1'000'000;
 constexpr std::uint64_t now = 1'000'000 * millisecond;
-
-table attached(const fake_table& t) {
-  auto r = table::attach(t.fds());
-  if (!r) throw std::runtime_error(r.error().message);
-  return *std::move(r);
-}
-
-packet_builder from_port(std::uint16_t port) {
-  packet_builder p;
-  p.source.set_port(port);
-  return p;
-}
 
 TEST(capture_census, an_empty_table) {
   const fake_table fake(8);

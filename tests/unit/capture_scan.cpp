@@ -13,25 +13,15 @@ namespace {
 using synfp::capture::now_ns;
 using synfp::capture::scanner;
 using synfp::capture::table;
+using synfp::test::attached;
 using synfp::test::fake_table;
+using synfp::test::from_port;
 using synfp::test::packet_builder;
 using synfp::test::v6_packet;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr std::uint64_t second = 1'000'000'000;
-
-table attached(const fake_table& t) {
-  auto r = table::attach(t.fds());
-  if (!r) throw std::runtime_error(r.error().message);
-  return *std::move(r);
-}
-
-packet_builder from_port(std::uint16_t port) {
-  packet_builder p;
-  p.source.set_port(port);
-  return p;
-}
 
 /// A table and what the probe does to it: publish, then count.
 struct written_table : fake_table {

@@ -17,6 +17,7 @@ using synfp::miss;
 using synfp::proof;
 using synfp::capture::now_ns;
 using synfp::capture::table;
+using synfp::test::attached;
 using synfp::test::bytes;
 using synfp::test::fake_table;
 using synfp::test::packet_builder;
@@ -24,12 +25,6 @@ using synfp::test::v6_packet;
 using testing::HasSubstr;
 
 constexpr std::uint64_t second = 1'000'000'000;
-
-table attached(const fake_table& t) {
-  auto r = table::attach(t.fds());
-  if (!r) throw std::runtime_error(r.error().message);
-  return *std::move(r);
-}
 
 synfp::syn_lookup find(const table& t, const packet_builder& p, std::uint64_t now) {
   return t.find(synfp::capture::connection{-1, p.source, p.destination}, now);

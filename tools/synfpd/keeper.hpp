@@ -10,11 +10,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,24 +20,13 @@
 #include <synfp/capture/census.hpp>
 #include <synfp/capture/detail/loaded_probe.hpp>
 
+#include "../support/cgroup_root.hpp"
 #include "../support/fd.hpp"
 #include "listeners.hpp"
 #include "pin_directory.hpp"
 #include "settings.hpp"
 
 namespace synfp::tools {
-
-/// Where cgroup version 2 is mounted; empty if nowhere.
-inline std::string cgroup_root() {
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string device, where, type;
-    words >> device >> where >> type;
-    if (type == "cgroup2") return where;
-  }
-  return {};
-}
 
 class keeper {
  public:

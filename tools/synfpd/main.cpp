@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include <synfp/version.hpp>
 

@@ -18,11 +18,15 @@
 
 #include <synfp/abi.h>
 #include <synfp/capture/detail/owned_fd.hpp>
-#include <synfp/capture/detail/pins.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+/// The descriptors of a probe, from its pins or from the process that keeps it.
+struct opened_pins {
+  owned_fd table, meta, counts, program, pulse;
+};
 
 /// The one message that a client gets, and with it the descriptors: table, meta, counts, pulse, and the
 /// program if there is one for listeners.

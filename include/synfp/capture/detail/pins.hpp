@@ -17,6 +17,7 @@
 #include <utility>
 
 #include <synfp/abi.h>
+#include <synfp/capture/detail/handover.hpp>
 #include <synfp/capture/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -57,10 +58,6 @@ inline bool same_file(const struct stat& a, const struct stat& b) noexcept {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-struct opened_pins {
-  owned_fd table, meta, counts, program, pulse;
-};
-
 inline setup_error no_pins(const std::string& directory, int number) {
   std::string text = "cannot open the probe pinned in " + directory + " (" + std::strerror(number) + "); ";
   if (number == ENOENT || number == ENOTDIR) {
@@ -78,9 +75,6 @@ inline setup_error no_pins(const std::string& directory, int number) {
   }
   return {errc::system, number, std::move(text)};
 }
-
-/// What a daemon hands over: see handover.hpp.
-inline setup_result<opened_pins> receive_pins(const std::string& path, bool with_program);
 
 /// Opens what is pinned in a directory; all of it from one probe, also while the pins are replaced. A socket:
 /// what the daemon there hands over.
@@ -123,5 +117,3 @@ inline setup_result<opened_pins> open_pins(const std::string& where, bool with_p
 
 }  // namespace capture::detail
 SYNFP_END_NAMESPACE
-
-#include <synfp/capture/detail/handover.hpp>  // receive_pins()
