@@ -12,7 +12,8 @@ if(SYNFP_SANITIZE)
                                              -fno-omit-frame-pointer)
   # clang 14 cannot emit that check for coroutines ("Cannot represent a difference across sections").
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    target_compile_options(synfp_flags INTERFACE -fno-sanitize=function)
+    target_compile_options(synfp_flags INTERFACE -fno-sanitize=function
+                           -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/tests/sanitizers.ignore)
   endif()
   target_link_options(synfp_flags INTERFACE -fsanitize=${SYNFP_SANITIZE})
 endif()
