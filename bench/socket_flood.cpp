@@ -353,15 +353,18 @@ run_stats stats_of(const std::string& name) {
   return sum;
 }
 
-constexpr std::uint32_t syns = 50'000;
+constexpr std::uint32_t syns = 50'000, warm = 2'000;
 
 /// Processor time per SYN of a flood into a listener from which nobody accepts, ns.
-double flood_listener(const flood::network& net, flood::sender& sender, const cgroup& group) {
-  const fd listener = listen_in(net, &group);
+template <class Prepare>
+double flood_listener(const flood::network& net, flood::sender& sender, const cgroup* group,
+                      const Prepare& prepare) {
+  const fd listener = listen_in(net, group);
+  prepare(listener.get());
   start(listener, 128);
   return net.inside([&] {
     const auto before = net.counters()["TcpExt.SyncookiesSent"];
-    sender.send(2000);  // warm
+    sender.send(warm);
     const double begin = bench::thread_ns();
     const auto sent = sender.send(syns);
     const double end = bench::thread_ns();
@@ -371,43 +374,78 @@ double flood_listener(const flood::network& net, flood::sender& sender, const cg
   });
 }
 
-void per_syn(bench::report& report, const flood::network& net) {
-  flood::options what;
-  what.port = port;
-  const auto sender = net.inside([&] { return std::make_unique<flood::sender>(net, what); });
-  const cgroup covered, bare;
-  const auto opened = open_probe<sized_config>(covered);
+/// A capture of every SYN of a flood, beside none, in turns. The probe is open for its own rounds only: an
+/// interface's program would run in the others too. Returns its program's share of the stack's cost.
+template <hook H, std::uint32_t Buckets>
+double per_syn_with(bench::report& report, const flood::network& net, flood::sender& sender,
+                    const std::string& name, const char* program_name) {
+  constexpr probe_config config{.hook = H, .buckets = Buckets, .hold = {0}};  // every SYN is stored
+  const cgroup covered;
+  const auto captured = [&] {
+    synfp::capture::probe_options options;
+    if (H == hook::sockops) options.cgroups = {covered.path()};
+    if (H == hook::xdp || H == hook::tcx) options.interfaces = {"flood0"};
+    auto opened = net.inside([&] { return probe<config>::open(options); });
+    if (!opened) bench::fail(opened.error().message);
+    const double ns = flood_listener(net, sender, H == hook::sockops ? &covered : nullptr, [&](int listener) {
+      if (const auto ready = opened->prepare(listener, true); !ready) bench::fail(ready.error().message);
+    });
+    const auto counted = opened->records().counters();
+    bench::require((counted[synfp::SYNFP_COUNT_STORED] + counted[synfp::SYNFP_COUNT_REPLACED]) * 100 >
+                       (syns + warm) * 99,
+                   name + " did not store the flood");
+    const auto stats = stats_of(program_name);
+    return std::pair{ns, stats};
+  };
+  const auto bare = [&] { return flood_listener(net, sender, nullptr, [](int) {}); };
   std::vector<double> without, with, program, runs;
-  for (int i = 0; i < 21; ++i) {
+  for (int i = 0; i < 15; ++i) {
     // The order changes, lest one of them always follows a rest.
-    if (i % 2 == 0) without.push_back(flood_listener(net, *sender, bare));
-    with.push_back(flood_listener(net, *sender, covered));
-    if (i % 2 != 0) without.push_back(flood_listener(net, *sender, bare));
+    if (i % 2 == 0) without.push_back(bare());
+    with.push_back(captured().first);
+    if (i % 2 != 0) without.push_back(bare());
   }
   {
     const fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
     bench::require(static_cast<bool>(stats), "cannot enable kernel.bpf_stats");
-    for (int i = 0; i < 5; ++i) {
-      const auto before = stats_of("synfp_sockops");
-      (void)flood_listener(net, *sender, covered);
-      const auto after = stats_of("synfp_sockops");
-      program.push_back((after.ns - before.ns) / (syns + 2000));
-      runs.push_back((after.runs - before.runs) / (syns + 2000));
+    for (int i = 0; i < 7; ++i) {
+      const run_stats one = captured().second;
+      program.push_back(one.ns / (syns + warm));
+      runs.push_back(one.runs / (syns + warm));
     }
   }
   const auto extra = bench::minus(with, without);
-  const auto counted = opened.records().counters();
-  bench::require(counted[synfp::SYNFP_COUNT_STORED] * 100 > counted[synfp::SYNFP_COUNT_RUNS] * 99,
-                 "the probe did not store the flood");
-  report.row({{"per SYN of a flood", "sockops, cookies"},
+  const double share = bench::median(program) / bench::median(without);
+  report.row({{"per SYN of a flood", name},
               {"stack ns", bench::median(without)},
               {"program ns", bench::median(program)},
               {"program runs", bench::median(runs)},
+              {"share", share},
               {"extra ns", bench::median(extra)},
               {"quartile 1", bench::quantile(extra, 0.25)},
               {"quartile 3", bench::quantile(extra, 0.75)}});
-  report.figure("socket_capture_ns_per_syn", bench::median(program));
-  report.figure("socket_capture_extra_ns_per_syn", bench::median(extra));
+  report.figure("socket_capture_" + name + "_over_stack", share);
+  return share;
+}
+
+void per_syn(bench::report& report, const flood::network& net) {
+  const auto make_sender = [&](flood::via way) {
+    flood::options what;
+    what.port = port;
+    what.via = way;
+    return net.inside([&] { return std::make_unique<flood::sender>(net, what); });
+  };
+  const auto sender = make_sender(flood::via::stack);
+  // What the other way hands to the stack, a program at the interface does not see.
+  const auto through_interface = make_sender(flood::via::veth);
+  constexpr std::uint32_t small = probe_config{}.buckets, large = sized_config.buckets;
+  const double least =
+      std::min({per_syn_with<hook::sockops, small>(report, net, *sender, "sockops", "synfp_sockops"),
+                per_syn_with<hook::reuseport, small>(report, net, *sender, "reuseport", "synfp_reuseport"),
+                per_syn_with<hook::xdp, small>(report, net, *through_interface, "xdp", "synfp_xdp"),
+                per_syn_with<hook::tcx, small>(report, net, *sender, "tcx", "synfp_tcx")});
+  (void)per_syn_with<hook::sockops, large>(report, net, *sender, "sockops_sized", "synfp_sockops");
+  report.figure("socket_capture_cheapest_over_stack", least);
 }
 
 template <hook H>
@@ -549,9 +587,16 @@ void memory(bench::report& report, const flood::network& net) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::require(argc == 2, "usage: socket-flood OUTPUT.json");
+  const bool only_syns = argc == 3 && std::string(argv[1]) == "--per-syn";
+  bench::require(argc == 2 || only_syns, "usage: socket-flood [--per-syn] OUTPUT.json");
   const flood::network net;
   bench::report report;
+  if (only_syns) {
+    net.sysctl("net/ipv4/tcp_syncookies", "2");
+    per_syn(report, net);
+    report.write(argv[2]);
+    return 0;
+  }
   net.sysctl("net/ipv4/tcp_syncookies", "1");
   quiet(report, net);
   net.sysctl("net/ipv4/tcp_syncookies", "2");
