@@ -21,14 +21,14 @@
 
 #include <synfp/capture/census.hpp>
 #include <synfp/capture/counters.hpp>
+#include <synfp/capture/metrics.hpp>
 #include <synfp/capture/table.hpp>
 #include <synfp/json.hpp>
+#include <synfp/open_metrics.hpp>
 #include <synfp/privilege.hpp>
 #include <synfp/sizing.hpp>
 
-#include "../support/open_metrics.hpp"
 #include "../support/pin_owner.hpp"
-#include "../support/table_metrics.hpp"
 #include "command.hpp"
 #include "waiter.hpp"
 
@@ -182,7 +182,7 @@ std::string json_line(const settings& s, const synfp_meta& meta, const sample& o
   const bool present = one.owner.is == tools::pin_owner::state::present;
   out += fmt::format(
       R"("probe":{{"state":"{}","owner":{},"hook":"{}","scope":"{}","ipv4":{},"ipv6":{},"ports":[{}],"abi":{}}},)",
-      to_string(one.is), present ? fmt::format("{}", one.owner.process) : "null", tools::hook_name(meta),
+      to_string(one.is), present ? fmt::format("{}", one.owner.process) : "null", capture::hook_name(meta),
       meta.scope == SYNFP_SCOPE_PEER ? "peer" : "flow", (meta.families & SYNFP_FAMILY_IPV4) != 0,
       (meta.families & SYNFP_FAMILY_IPV6) != 0, joined(ports_of(meta)), meta.abi);
   out += fmt::format(R"("interval":{:.3f},"counters":{{)", one.seconds);
@@ -252,7 +252,7 @@ std::string sizing_text(const synfp_meta& meta, const sample& one) {
 
 std::string report(const settings& s, const synfp_meta& meta, const sample& one) {
   const std::string ports = joined(ports_of(meta));
-  std::string out = fmt::format("probe     {}, hook {}, {}\n", s.pins, tools::hook_name(meta),
+  std::string out = fmt::format("probe     {}, hook {}, {}\n", s.pins, capture::hook_name(meta),
                                 ports.empty() ? "every port" : "ports " + ports);
   out += fmt::format("state     {}\n\n{:<14}{:>14}{:>12}  {}\n", state_text(one), "counter", "total",
                      "per second", "what");
@@ -292,8 +292,8 @@ std::string report(const settings& s, const synfp_meta& meta, const sample& one)
 
 std::string metrics(const sample& one, const capture::table& table) {
   std::string out;
-  tools::open_metrics text(out);
-  tools::write_table_metrics(text, table, one.in);
+  open_metrics text(out);
+  capture::write_metrics(text, table, one.in);
   if (one.owner.is != tools::pin_owner::state::unseen)
     text.gauge("synfp_probe_owner_present", "", "1 while the process that pinned the probe lives.",
                one.owner.is == tools::pin_owner::state::present ? 1 : 0);

@@ -9,11 +9,12 @@
 #include <vector>
 
 #include <synfp/capture/census.hpp>
+#include <synfp/capture/metrics.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/server.hpp>
+#include <synfp/open_metrics.hpp>
 
-#include "../support/table_metrics.hpp"
 #include "keeper.hpp"
 
 namespace synfp::tools {
@@ -46,13 +47,14 @@ class metrics_server {
 
  private:
   http::response metrics() const {
-    std::string text;
+    http::text_type text;
     open_metrics out(text);
-    write_table_metrics(out, keeper_.records(), capture::census::take(keeper_.records(), capture::now_ns()));
+    capture::write_metrics(out, keeper_.records(),
+                           capture::census::take(keeper_.records(), capture::now_ns()));
     out.gauge("synfpd_alive", "", "1 as long as the probe is attached.", keeper_.alive() ? 1 : 0);
     out.end();
-    http::response answer = http::text(http::text_type(text));
-    (void)answer.set_content_type(open_metrics::content_type);
+    http::response answer = http::text(std::move(text));
+    (void)answer.set_content_type(content_type_of(metrics_format::open_metrics));
     return answer;
   }
   http::response health() const {

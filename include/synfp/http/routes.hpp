@@ -209,15 +209,18 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     bool immediate() const noexcept { return !pending_; }
     /// If immediate().
     response& ready() noexcept { return ready_; }
+    /// A handler has made it, or is to.
+    bool handled() const noexcept { return handled_; }
     /// If not immediate(): to be awaited once, while the request and the routes live.
     io::task<response> pending() noexcept { return std::move(pending_); }
 
    private:
     friend routes;
-    explicit answer(response&& r) noexcept : ready_(std::move(r)) {}
+    explicit answer(response&& r, bool handled = true) noexcept : ready_(std::move(r)), handled_(handled) {}
     explicit answer(io::task<response>&& t) noexcept : pending_(std::move(t)) {}
     response ready_;
     io::task<response> pending_;
+    bool handled_ = true;
   };
 
   /// Whether the answer depends on the body, so that it has to be read. Not if there is no such route, and
@@ -232,7 +235,7 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
 
   /// Calls the handler, or answers in its place. Throws what the handler throws.
   answer find(const request& q) const {
-    if (q.method() == method::other) return answer(status(501));
+    if (q.method() == method::other) return answer(status(501), false);
     const std::string_view path = q.path();
     std::size_t low = first(path);
     const auto wanted = q.method() == method::head ? method::get : q.method();
@@ -242,10 +245,10 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
       mask |= 1U << static_cast<unsigned>(table[low].method);
     }
     if (path == "*") mask = every_method;  // the parser lets it pass for OPTIONS only
-    if (mask == 0 && path != "*") return answer(status(404));
+    if (mask == 0 && path != "*") return answer(status(404), false);
     response r = status(q.method() == method::options ? 204 : 405);
     detail::add_allow(r, mask);
-    return answer(std::move(r));
+    return answer(std::move(r), false);
   }
 
   /// The response to `q`, which must live until it is there, like the routes.

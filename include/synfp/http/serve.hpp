@@ -6,6 +6,7 @@
 
 #include <synfp/http/bodies.hpp>
 #include <synfp/http/detail/connection.hpp>
+#include <synfp/http/observer.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve_options.hpp>
 #include <synfp/io/task.hpp>
@@ -24,26 +25,28 @@ namespace http {
 /// takes it: see routes::takes_body(). Closes after: a request that asks for it, a malformed one (4xx or 5xx
 /// as `refusal` says), one whose body was not read and had not arrived, a body for which there is no room
 /// (503, see limits::ring_bodies), a timeout, an exception of a handler (500), and, when the ring stops, as
-/// soon as the current request is answered. `all` must outlive the connection: keep it where run() is called.
-template <net::transport T, class... Routes>
+/// soon as the current request is answered. `watch` is told of every response: see observer. It and `all`
+/// must outlive the connection: keep them where run() is called.
+template <net::transport T, class... Routes, observer O = const no_observer>
 io::task<> serve(T connection, net::connection_facts facts, const routes<Routes...>& all,
-                 serve_options options = {}) {
-  const bool linger = co_await detail::serve_requests(connection, facts, all, options);
+                 serve_options options = {}, O& watch = unobserved) {
+  const bool linger = co_await detail::serve_requests(connection, facts, all, options, watch);
   if (!linger) co_return;
   co_await net::lingering_close(std::move(connection), options.linger_bytes, options.linger_timeout);
 }
-template <net::transport T, class... Routes>
+template <net::transport T, class... Routes, observer O = const no_observer>
 io::task<> serve(T connection, net::connection_facts facts, const routes<Routes...>&& all,
-                 serve_options options = {}) = delete;
+                 serve_options options = {}, O& watch = unobserved) = delete;
 
 /// The same for what accept() gives.
-template <net::transport T, class... Routes>
-io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>& all, serve_options options = {}) {
-  return serve(std::move(a.connection), a.facts(), all, std::move(options));
+template <net::transport T, class... Routes, observer O = const no_observer>
+io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>& all, serve_options options = {},
+                 O& watch = unobserved) {
+  return serve(std::move(a.connection), a.facts(), all, std::move(options), watch);
 }
-template <net::transport T, class... Routes>
-io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>&& all,
-                 serve_options options = {}) = delete;
+template <net::transport T, class... Routes, observer O = const no_observer>
+io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>&& all, serve_options options = {},
+                 O& watch = unobserved) = delete;
 
 }  // namespace http
 SYNFP_END_NAMESPACE

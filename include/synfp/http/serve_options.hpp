@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include <synfp/http/error_handler.hpp>
+#include <synfp/http/error_response.hpp>
 #include <synfp/http/limits.hpp>
 #include <synfp/version.hpp>
 
@@ -34,6 +35,10 @@ struct serve_options {
   /// which waits for it, and the request is valid inside. What it throws itself ends the connection, and then
   /// goes where the exceptions of spawned coroutines go: io::on_escape(), net::server_options::on_error.
   error_handler on_error{};
+  /// Makes the body and the type of the responses from 400 on that no handler makes, refusals included; the
+  /// status, the framing and what HTTP demands (Allow) stay the server's. Called as on_error is, and what it
+  /// throws goes the same way.
+  http::error_response error_response{};
 };
 
 }  // namespace http

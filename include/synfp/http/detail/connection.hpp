@@ -12,6 +12,8 @@
 
 #include <synfp/http/date.hpp>
 #include <synfp/http/detail/input.hpp>
+#include <synfp/http/detail/observation.hpp>
+#include <synfp/http/observer.hpp>
 #include <synfp/http/parser.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
@@ -60,15 +62,16 @@ class idle_watch {
 };
 
 /// Serves until the connection is to be closed. True: with lingering, since the client may still be sending.
-template <net::transport T, class... Routes>
+template <net::transport T, class... Routes, observer O>
 io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const routes<Routes...>& all,
-                              const serve_options& options) {
+                              const serve_options& options, O& observer) {
   enum class waiting { idle, head, body };
   io::ring& ring = s.ring();
   idle_watch<T> watch(s);
   request_parser parser(options.limits);
   const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
   input in(s);
+  observation<O> seen(observer, ring, facts);
   waiting stage = waiting::idle;
   io::ring::clock::time_point deadline{};  // of the stage, unless idle
   bool routed = false;                     // of this request: it is known what answers it,
@@ -80,6 +83,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   while (true) {
     parse_status parsed = parse_status::incomplete;
     if (!in.empty()) {
+      seen.has_bytes();
       if (!routed) {
         parsed = parser.parse_head(in.bytes());
         routed = parser.head_complete();
@@ -97,11 +101,12 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       {  // nothing of the response but its text is there while that waits to be sent
         const request q(parser, facts.peer, facts.local, facts.syn);
         response r(500);
-        bool failed = true;
+        cause why = cause::failed;
 #if defined(__cpp_exceptions)
         try {
 #endif
           auto answer = all.find(q);
+          const bool handled = answer.handled();
           if (answer.immediate()) {
             r = std::move(answer.ready());
           } else {
@@ -112,20 +117,24 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
             }
             r = co_await std::move(work);
           }
-          failed = false;
+          why = handled ? cause::handler : cause::routes;
 #if defined(__cpp_exceptions)
         } catch (...) {
           if (options.on_error) options.on_error(std::current_exception(), q);
           r = status(500);
         }
 #endif
+        if (why != cause::handler && r.status() >= 400 && options.error_response)
+          r = options.error_response(r, refusal::none, &q);
         // An ignored body is passed over if it is here. Else the connection ends: nobody waits for it.
         whole = !ignores_body || parser.parse(in.bytes()) == parse_status::complete;
         asked_to_close = !q.keep_alive();
-        keep_alive = !failed && whole && !asked_to_close && !ring.stopping();
+        keep_alive = why != cause::failed && whole && !asked_to_close && !ring.stopping();
         const response_framing framing{
             .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
+        const std::size_t before = s.out().size();
         write_response(s.out(), r, framing, date_now());
+        seen.answered(&q, parser, in.bytes(), r, framing, why, s.out().size() - before);
       }
       in.consume(parser.consumed());
       parser.reset();
@@ -146,8 +155,10 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
     }
 
     int code = status_of(parser.refused_for());
+    cause why = cause::refused;
     if (parsed == parse_status::incomplete && routed && !in.hold(most_bodies)) {
       code = 503;
+      why = cause::no_room;
     } else if (parsed == parse_status::incomplete) {
       if (parser.expects_continue() && !continued) {
         continued = true;
@@ -190,6 +201,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       }
       if (!expired || !parser.started()) co_return false;
       code = 408;
+      why = cause::timed_out;
     }
 
     // Where the next request would begin is not known any more.
@@ -201,8 +213,14 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       reason.push_back('\n');
       r.set_body(std::move(reason));
     }
+    (void)parser.parse_head(in.bytes());  // nothing new: its views follow the bytes
+    const request q(parser, facts.peer, facts.local, facts.syn);
+    const request* const known = parser.head_complete() && !in.empty() ? &q : nullptr;
+    if (options.error_response) r = options.error_response(r, parser.refused_for(), known);
     const response_framing framing{.head = parser.method() == method::head, .keep_alive = false};
+    const std::size_t before = s.out().size();
     write_response(s.out(), r, framing, date_now());
+    seen.answered(known, parser, in.bytes(), r, framing, why, s.out().size() - before);
     const auto flushed = co_await s.flush(options.write_timeout);
     co_return static_cast<bool>(flushed);
   }

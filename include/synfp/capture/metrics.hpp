@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A probe's table in OpenMetrics: the same lines from 'synfp stats' and from a daemon.
+// A probe's table as metrics: the same lines from 'synfp stats', from a daemon and from a server.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,26 +12,27 @@
 #include <synfp/capture/counters.hpp>
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/table.hpp>
+#include <synfp/open_metrics.hpp>
 
-#include "open_metrics.hpp"
-
-namespace synfp::tools {
+SYNFP_BEGIN_NAMESPACE
+namespace capture {
 
 /// The name of the hook that made a table, as --capture names it; "unknown" for one of another version.
 inline std::string_view hook_name(const synfp_meta& meta) {
-  const capture_source source = capture::detail::traits_of(meta.hook).source;
+  const capture_source source = detail::traits_of(meta.hook).source;
   return source == capture_source::none ? "unknown" : to_string(source);
 }
 
 /// The counters, and what is in the table: synfp_*. Does not end the text.
-inline void write_table_metrics(open_metrics& out, const capture::table& table, const capture::census& in) {
-  const auto counters = table.counters();
+template <class Text>
+void write_metrics(open_metrics<Text>& out, const table& records, const census& in) {
+  const auto counters = records.counters();
   for (std::size_t i = 0; i < counters.size(); ++i) {
-    const capture::counter_description& d = capture::counter_descriptions[i];
-    out.counter(fmt::format("synfp_{}", d.name), fmt::format("{}{}.", d.refused ? "Refused: " : "", d.what),
+    const counter_description& d = counter_descriptions[i];
+    out.counter("synfp_" + std::string(d.name), (d.refused ? "Refused: " : "") + std::string(d.what) + ".",
                 counters[i]);
   }
-  const synfp_meta& meta = table.meta();
+  const synfp_meta& meta = records.meta();
   out.family("synfp_probe_info", "gauge", "", "How the probe was made.");
   out.sample("",
              {{"hook", hook_name(meta)},
@@ -59,9 +59,9 @@ inline void write_table_metrics(open_metrics& out, const capture::table& table, 
   out.family("synfp_records_younger_than", "gauge", "",
              "Records in the table whose SYN, or its last copy, came less than so many seconds ago.");
   std::size_t sum = 0;
-  for (std::size_t i = 0; i < capture::census::age_bounds.size(); ++i) {
+  for (std::size_t i = 0; i < census::age_bounds.size(); ++i) {
     sum += in.by_age[i];
-    out.sample("", {{"seconds", fmt::format("{}", capture::census::age_bounds[i] / 1e3)}}, sum);
+    out.sample("", {{"seconds", metric_number(census::age_bounds[i] / 1e3)}}, sum);
   }
   if (in.evicted_at_ms)
     out.gauge("synfp_evicted_age_seconds", "seconds",
@@ -69,4 +69,5 @@ inline void write_table_metrics(open_metrics& out, const capture::table& table, 
               static_cast<double>(*in.evicted_at_ms) / 1e3);
 }
 
-}  // namespace synfp::tools
+}  // namespace capture
+SYNFP_END_NAMESPACE
