@@ -78,34 +78,30 @@ static __always_inline synfp_u64 synfp_netns_of(struct bpf_sock_ops* ctx, int* o
   return synfp_facts_of(synfp_configuration.hook).namespaces ? cookie : 0;
 }
 
+/* Other than a socket's family: a socket of IPv6 may have connections of IPv4. */
+static __always_inline int synfp_is_v6(struct bpf_sock_ops* ctx) {
+  if (SYNFP_CTX32(ctx, family) != SYNFP_AF_INET6) return 0;
+  return (SYNFP_CTX32(ctx, remote_ip6[0]) | SYNFP_CTX32(ctx, remote_ip6[1])) != 0 ||
+         SYNFP_CTX32(ctx, remote_ip6[2]) != synfp_net32(0xffff, SYNFP_LITTLE).net;
+}
+
 /* Addresses, ports and the sequence number of the first byte that an established connection expects. */
 static __always_inline void synfp_read_connection(struct bpf_sock_ops* ctx, struct synfp_slot* slot) {
-  synfp_u32 peer = SYNFP_CTX32(ctx, remote_ip4), local = SYNFP_CTX32(ctx, local_ip4);
-  int v6 = 0;
+  const int mapped = SYNFP_CTX32(ctx, family) == SYNFP_AF_INET6, v6 = synfp_is_v6(ctx);
 
   synfp_begin(slot);
-  if (SYNFP_CTX32(ctx, family) == SYNFP_AF_INET6) {
-    synfp_u32 a = SYNFP_CTX32(ctx, remote_ip6[0]), b = SYNFP_CTX32(ctx, remote_ip6[1]);
-    synfp_u32 c = SYNFP_CTX32(ctx, remote_ip6[2]), d = SYNFP_CTX32(ctx, remote_ip6[3]);
-
-    v6 = (a | b) != 0 || c != synfp_net32(0xffff, SYNFP_LITTLE).net;
-    if (v6) {
-      synfp_store32(slot->ip + 8, a);
-      synfp_store32(slot->ip + 12, b);
-      synfp_store32(slot->ip + 16, c);
-      synfp_store32(slot->ip + 20, d);
-      synfp_store32(slot->ip + 24, SYNFP_CTX32(ctx, local_ip6[0]));
-      synfp_store32(slot->ip + 28, SYNFP_CTX32(ctx, local_ip6[1]));
-      synfp_store32(slot->ip + 32, SYNFP_CTX32(ctx, local_ip6[2]));
-      synfp_store32(slot->ip + 36, SYNFP_CTX32(ctx, local_ip6[3]));
-    } else {
-      peer = d;
-      local = SYNFP_CTX32(ctx, local_ip6[3]);
-    }
-  }
-  if (!v6) {
-    synfp_store32(slot->ip + 12, peer);
-    synfp_store32(slot->ip + 16, local);
+  if (v6) {
+    synfp_store32(slot->ip + 8, SYNFP_CTX32(ctx, remote_ip6[0]));
+    synfp_store32(slot->ip + 12, SYNFP_CTX32(ctx, remote_ip6[1]));
+    synfp_store32(slot->ip + 16, SYNFP_CTX32(ctx, remote_ip6[2]));
+    synfp_store32(slot->ip + 20, SYNFP_CTX32(ctx, remote_ip6[3]));
+    synfp_store32(slot->ip + 24, SYNFP_CTX32(ctx, local_ip6[0]));
+    synfp_store32(slot->ip + 28, SYNFP_CTX32(ctx, local_ip6[1]));
+    synfp_store32(slot->ip + 32, SYNFP_CTX32(ctx, local_ip6[2]));
+    synfp_store32(slot->ip + 36, SYNFP_CTX32(ctx, local_ip6[3]));
+  } else {
+    synfp_store32(slot->ip + 12, mapped ? SYNFP_CTX32(ctx, remote_ip6[3]) : SYNFP_CTX32(ctx, remote_ip4));
+    synfp_store32(slot->ip + 16, mapped ? SYNFP_CTX32(ctx, local_ip6[3]) : SYNFP_CTX32(ctx, local_ip4));
   }
   SYNFP_ONCE(slot->ip[0]) = v6 ? 0x60 : 0x45;
   /* remote_port is in network order in the upper half on a little-endian host; local_port is in host order.
@@ -290,6 +286,14 @@ static __always_inline void synfp_keep(struct synfp_socket_answer* syn, const st
   }
 }
 
+/* 1 if connections of this family to this port of ours are looked at, else -counter. */
+static __always_inline int synfp_connection_wanted(int v6, struct synfp_be16 port) {
+  if (!synfp_port_wanted(port)) return -SYNFP_COUNT_OTHER_PORT;
+  if (!(synfp_configuration.families & (v6 ? SYNFP_FAMILY_IPV6 : SYNFP_FAMILY_IPV4)))
+    return -SYNFP_COUNT_OTHER_FAMILY;
+  return 1;
+}
+
 /* The SYN-ACK of a cookie: the kernel forgets the SYN now. */
 static __always_inline void synfp_capture_cookie(struct bpf_sock_ops* ctx, struct synfp_counters* counters,
                                                  struct synfp_socket_scratch* work) {
@@ -299,9 +303,11 @@ static __always_inline void synfp_capture_cookie(struct bpf_sock_ops* ctx, struc
 
   synfp_count(counters, SYNFP_COUNT_RUNS);
   read = synfp_read_syn(ctx, SYNFP_ONCE(synfp_link_wanted) != 0);
+  if (read > 0)
+    read =
+        synfp_connection_wanted(SYNFP_ONCE(slot->ip[0]) >> 4 == 6, synfp_load16(slot->tcp + 2, SYNFP_LITTLE));
   if (read < 0) synfp_count(counters, (synfp_u32)-read);
-  if (read <= 0 || !synfp_port_wanted(synfp_load16(slot->tcp + 2, SYNFP_LITTLE))) return;
-  synfp_store_socket_syn(netns);
+  if (read > 0) synfp_store_socket_syn(netns);
 }
 
 /* Whether the table has the SYN of an established connection; then it is in the scratch as `found`. */
@@ -327,7 +333,13 @@ static __always_inline void synfp_established(struct bpf_sock_ops* ctx, struct s
   int ours, read, exact = 0, known = 0;
   synfp_u64 netns = synfp_netns_of(ctx, &ours);
 
-  if (!synfp_port_wanted(synfp_net16((synfp_u16)SYNFP_CTX32(ctx, local_port), SYNFP_LITTLE))) return;
+  read = synfp_connection_wanted(synfp_is_v6(ctx),
+                                 synfp_net16((synfp_u16)SYNFP_CTX32(ctx, local_port), SYNFP_LITTLE));
+  if (read < 0) {
+    /* What has no cookie comes here first. */
+    if (synfp_configuration.hook == SYNFP_HOOK_SOCKOPS) synfp_count(counters, (synfp_u32)-read);
+    return;
+  }
   sk = ctx->sk;
   if (!sk) return;
   bpf_getsockopt(ctx, IPPROTO_TCP, SYNFP_TCP_SAVE_SYN, &save_syn, sizeof save_syn);

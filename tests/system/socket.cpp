@@ -141,4 +141,53 @@ INSTANTIATE_TEST_SUITE_P(others, socket_syn,
                                           testing::Range(1, 3), testing::Range(0, 2)),
                          name_of);
 
+/// What is said of a connection to `where` with such a probe, and its counters.
+template <probe_config C>
+std::pair<int, std::array<std::uint64_t, synfp::SYNFP_COUNTERS>> status_with(std::vector<std::uint16_t> ports,
+                                                                             const char* where, int cookies) {
+  const two_hosts hosts;
+  const cgroup group;
+  hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+  const fd listener = hosts.server.inside([&] {
+    const cgroup::membership inside(group);
+    return bound(*endpoint::parse("[::]:8080"));
+  });
+  synfp::capture::probe_options options;
+  options.cgroups = {group.path()};
+  options.ports = std::move(ports);
+  auto probe = hosts.server.inside([&] { return synfp::capture::probe<C>::open(options); });
+  if (!probe) throw synfp::tools::failure(probe.error().message);
+  must(::listen(listener.get(), 16) == 0, "listen");
+  const fd client = hosts.client.inside([&] { return connected(*endpoint::parse(where)); });
+  const fd server = accepted(listener);
+  struct synfp_socket_answer answer {};
+  must(server && synfp_socket_syn(server.get(), &answer) == 0, "ask");
+  return {static_cast<int>(answer.status), probe->records().counters()};
+}
+
+TEST(socket_filter, another_family_is_left_alone_and_counted) {
+  constexpr probe_config config{.hook = hook::sockops, .families = synfp::families::ipv6, .buckets = 64};
+  for (const int cookies : {1, 2}) {
+    const auto [v4, counted] = status_with<config>({}, "10.77.0.1:8080", cookies);
+    EXPECT_EQ(v4, SYNFP_SOCKET_UNKNOWN) << cookies;
+    EXPECT_GE(counted[synfp::SYNFP_COUNT_OTHER_FAMILY], 1U) << cookies;
+    EXPECT_EQ(counted[synfp::SYNFP_COUNT_STORED], 0U) << cookies;
+    const auto [v6, stored] = status_with<config>({}, "[fd77::1]:8080", cookies);
+    EXPECT_EQ(v6, SYNFP_SOCKET_FOUND) << cookies;
+    EXPECT_EQ(stored[synfp::SYNFP_COUNT_OTHER_FAMILY], 0U) << cookies;
+  }
+}
+
+TEST(socket_filter, another_port_is_left_alone_and_counted) {
+  constexpr probe_config config{.hook = hook::sockops, .buckets = 64};
+  for (const int cookies : {1, 2}) {
+    const auto [other, counted] = status_with<config>({443}, "10.77.0.1:8080", cookies);
+    EXPECT_EQ(other, SYNFP_SOCKET_UNKNOWN) << cookies;
+    EXPECT_GE(counted[synfp::SYNFP_COUNT_OTHER_PORT], 1U) << cookies;
+    const auto [wanted, stored] = status_with<config>({443, 8080}, "10.77.0.1:8080", cookies);
+    EXPECT_EQ(wanted, SYNFP_SOCKET_FOUND) << cookies;
+    EXPECT_EQ(stored[synfp::SYNFP_COUNT_OTHER_PORT], 0U) << cookies;
+  }
+}
+
 }  // namespace
