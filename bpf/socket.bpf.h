@@ -330,7 +330,8 @@ static __always_inline void synfp_established(struct bpf_sock_ops* ctx, struct s
   struct synfp_socket* kept;
   struct bpf_sock* sk;
   synfp_u32 save_syn = 0;
-  int ours, read, exact = 0, known = 0;
+  int ours, read;
+  synfp_u64 exact = 0, known = 0; /* 6.1 without CAP_PERFMON lets nothing overwrite a spill of 32 bits */
   synfp_u64 netns = synfp_netns_of(ctx, &ours);
 
   read = synfp_connection_wanted(synfp_is_v6(ctx),
