@@ -2,10 +2,12 @@
 // In the steady state a request costs no allocation. Exact numbers of frames are the compiler's business.
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
@@ -148,6 +150,47 @@ TEST(net_allocation, none_for_http_in_the_steady_state) {
   holder.reset();
   r->stop();
   test::run_to_end(*r);
+}
+
+// Matching and reading parameters takes no memory, not even the pool's, unless there is something to decode.
+TEST(http_allocation, none_for_parameters) {
+  namespace http = synfp::http;
+  using synfp::io::frame_pool;
+  std::ptrdiff_t in_use = 0;
+  const auto seen = [&] {
+    in_use = frame_pool::in_use();
+    return http::response(204);
+  };
+  const http::routes routes{
+      http::get<"/hosts/{id}/ports/{port}">([&](const http::request&, std::string_view, std::uint16_t port) {
+        return port == 22 ? seen() : http::response(500);
+      }),
+      http::get<"/hosts/{id}/{path...}">([&](const http::request& q) {
+        return q.param("id") == "a b" && q.param("path") == "c/ d" ? seen() : http::response(500);
+      }),
+      http::get<"/texts/{text}">([&](const http::request&, std::string_view text) {
+        return text.size() == 100 ? seen() : http::response(500);
+      })};
+  const auto ask = [&](std::string path) {
+    std::string text = "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    http::request_parser parser;
+    ASSERT_EQ(parser.parse(text), http::parse_status::complete);
+    const synfp::endpoint e;
+    const http::request q(parser, e, e);
+    const auto before = allocations;
+    const auto pooled = frame_pool::in_use();
+    for (int i = 0; i != 100; ++i) {
+      auto a = routes.find(q);
+      if (!a.immediate() || a.ready().status() != 204) ADD_FAILURE() << path;
+    }
+    EXPECT_EQ(allocations - before, 0u) << path;
+    EXPECT_EQ(in_use - pooled, path.find("%58") == path.npos ? 0 : 103) << path;
+  };
+  ask("/hosts/router/ports/22");
+  ask("/hosts/a%20b/c/%20d");
+  ask("/texts/" + std::string(100, 'x'));
+  { http::text_type fills_the_pool(100, 'x'); }
+  ask("/texts/%58" + std::string(99, 'x'));
 }
 
 }  // namespace

@@ -4,15 +4,21 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include <synfp/capture/lookup.hpp>
 #include <synfp/endpoint.hpp>
+#include <synfp/http/detail/pattern.hpp>
 #include <synfp/http/parser.hpp>
+#include <synfp/http/percent.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
 namespace http {
+
+template <class... Routes>
+class routes;
 
 namespace detail {
 inline constexpr syn_lookup no_syn{};
@@ -40,6 +46,14 @@ class request {
   std::string_view path() const noexcept { return parsed_->path(); }
   /// The target after the first '?', or empty.
   std::string_view query() const noexcept { return parsed_->query(); }
+  /// The text that stands for "{name}" or "{name...}" in the path of the route that answers. Empty if that
+  /// has no such parameter.
+  encoded_text param(std::string_view name) const noexcept {
+    for (const detail::path_parameter& p : parameters_) {
+      if (p.name == name) return encoded_text(detail::text_of(p, path()));
+    }
+    return {};
+  }
   /// 0 or 1, of HTTP/1.x.
   int version_minor() const noexcept { return parsed_->version_minor(); }
   /// host[:port]; may be empty on HTTP/1.0 only.
@@ -101,10 +115,15 @@ class request {
   const syn_lookup& syn() const noexcept { return *syn_; }
 
  private:
+  template <class... Routes>
+  friend class routes;
+
   const request_parser* parsed_;
   const endpoint* peer_;
   const endpoint* local_;
   const syn_lookup* syn_;
+  // Of the route, which is found when the request is there. A request belongs to one thread.
+  mutable std::span<const detail::path_parameter> parameters_;
 };
 
 }  // namespace http

@@ -4,12 +4,14 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <synfp/http/detail/pattern.hpp>
 #include <synfp/http/method.hpp>
+#include <synfp/http/percent.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
 #include <synfp/io/task.hpp>
@@ -30,26 +32,164 @@ struct fixed_string {
 
 namespace detail {
 
-template <class H>
-struct handler_traits {
-  static constexpr bool callable = std::is_invocable_v<const H&, const request&>;
-  template <class T>
-  static constexpr bool is_answer = std::is_same_v<T, response> || std::is_same_v<T, io::task<response>>;
+template <class... T>
+struct types {};
+
+/// What a handler takes, if its type says it: not if it is generic or overloaded.
+template <class F>
+struct signature {
+  static constexpr bool known = false;
+};
+template <class F>
+requires requires { &F::operator(); }
+struct signature<F> : signature<decltype(&F::operator())> {};
+template <class R, class Q, class... A>
+struct signature<R (*)(Q, A...)> {
+  static constexpr bool known = true;
+  using behind_request = types<A...>;
+};
+template <class R, class... A>
+struct signature<R (*)(A...) noexcept> : signature<R (*)(A...)> {};
+template <class R, class C, class... A>
+struct signature<R (C::*)(A...)> : signature<R (*)(A...)> {};
+template <class R, class C, class... A>
+struct signature<R (C::*)(A...) const> : signature<R (*)(A...)> {};
+template <class R, class C, class... A>
+struct signature<R (C::*)(A...) noexcept> : signature<R (*)(A...)> {};
+template <class R, class C, class... A>
+struct signature<R (C::*)(A...) const noexcept> : signature<R (*)(A...)> {};
+
+template <class T>
+inline constexpr bool is_path_argument =
+    number<T> || std::is_same_v<T, std::string_view> || std::is_same_v<T, encoded_text>;
+
+template <class T>
+inline constexpr bool is_answer = std::is_same_v<T, response> || std::is_same_v<T, io::task<response>>;
+
+/// How `handler(request, A...)` goes.
+template <class H, class... A>
+struct call_traits {
+  using arguments = types<A...>;
+  static constexpr std::size_t count = sizeof...(A);
+  static constexpr bool types_fit = (true && ... && is_path_argument<A>);
   static constexpr bool valid = [] {
-    if constexpr (callable) {
-      return is_answer<std::remove_cv_t<std::invoke_result_t<const H&, const request&>>>;
+    if constexpr (types_fit && std::is_invocable_v<const H&, const request&, A...>) {
+      return is_answer<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>>;
     } else {
       return false;
     }
   }();
   static constexpr bool immediate = [] {
     if constexpr (valid) {
-      return std::is_same_v<std::remove_cv_t<std::invoke_result_t<const H&, const request&>>, response>;
+      return std::is_same_v<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>, response>;
     } else {
       return false;
     }
   }();
 };
+
+template <class H, class... A>
+call_traits<H, A...> with_arguments(types<A...>);
+template <std::size_t>
+using text_argument = std::string_view;
+template <class H, std::size_t... I>
+auto with_texts(std::index_sequence<I...>) {
+  if constexpr (std::is_invocable_v<const H&, const request&, text_argument<I>...>) {
+    return call_traits<H, text_argument<I>...>();
+  } else {
+    return call_traits<H>();
+  }
+}
+
+template <class H, std::size_t Parameters>
+auto traits_of() {
+  if constexpr (signature<H>::known) {
+    return decltype(with_arguments<H>(typename signature<H>::behind_request()))();
+  } else {
+    return with_texts<H>(std::make_index_sequence<Parameters>());
+  }
+}
+/// How the handler of a route with `Parameters` is called: as its type says, else with texts if it takes that
+/// many, else with the request alone.
+template <class H, std::size_t Parameters>
+using handler_traits = decltype(traits_of<H, Parameters>());
+
+template <class Traits, std::size_t Parameters>
+inline constexpr bool as_many = Traits::count == 0 || Traits::count == Parameters;
+
+/// What a handler is called with behind the request. The texts are valid as long as this.
+template <class... A>
+class path_arguments {
+  using parameters = std::array<path_parameter, sizeof...(A)>;
+
+ public:
+  /// What `path` holds, texts with their escapes. Else the status that says so.
+  int read(std::string_view path, const parameters& all) noexcept {
+    int refused = 0;
+    each([&](std::size_t i, auto& value) {
+      const int status = read(text_of(all[i], path), value);
+      if (refused == 0) refused = status;
+    });
+    return refused;
+  }
+  bool escaped() const noexcept { return escaped_ != 0; }
+  /// Once, if escaped().
+  void decode() {
+    decoded_.reserve(escaped_);  // so that it does not move
+    each([&](std::size_t, auto& value) {
+      if constexpr (std::is_same_v<decltype(value), std::string_view&>) {
+        if (value.find('%') == value.npos) return;
+        const std::size_t begin = decoded_.size();
+        append_decoded(decoded_, value, false);
+        value = std::string_view(decoded_).substr(begin);
+      }
+    });
+  }
+  template <class H>
+  auto call(const H& handler, const request& q) const {
+    return std::apply([&](const A&... a) { return handler(q, a...); }, values_);
+  }
+
+ private:
+  template <class F>
+  void each(const F& f) {
+    std::apply(
+        [&](A&... a) {
+          std::size_t i = 0;
+          (f(i++, a), ...);
+        },
+        values_);
+  }
+  template <number T>
+  int read(std::string_view text, T& value) noexcept {
+    return read_number(text, value) ? 0 : 404;
+  }
+  int read(std::string_view text, encoded_text& value) noexcept {
+    value = encoded_text(text);
+    return 0;
+  }
+  int read(std::string_view text, std::string_view& value) noexcept {
+    value = text;
+    if (text.find('%') == text.npos) return 0;
+    escaped_ += text.size();
+    return encoded_text(text).valid() ? 0 : 400;
+  }
+
+  std::tuple<A...> values_;
+  std::size_t escaped_ = 0;  // bytes
+  text_type decoded_;
+};
+
+/// The same for a coroutine, which needs its texts until it ends.
+template <class... A, class H, std::size_t N>
+io::task<response> call_with_decoded(types<A...>, const H& handler, const request& q,
+                                     const std::array<path_parameter, N>& parameters) {
+  path_arguments<A...> arguments;
+  (void)arguments.read(q.path(), parameters);  // as before
+  arguments.decode();
+  io::task<response> work = arguments.call(handler, q);
+  co_return co_await std::move(work);
+}
 
 constexpr bool valid_route_path(std::string_view path) noexcept {
   if (path.empty() || path[0] != '/') return false;
@@ -66,6 +206,15 @@ template <http::method Method, fixed_string Path, class Handler>
 struct route {
   static constexpr http::method method = Method;
   static constexpr std::string_view path = Path.view();
+  static constexpr auto segments = detail::split<detail::count_segments(path)>(path);
+  static constexpr auto parameters = detail::find_parameters<detail::count_parameters(segments)>(segments);
+  Handler handler;
+};
+
+/// Made by fallback().
+template <class Handler>
+struct fallback_route {
+  static constexpr std::array<detail::path_parameter, 0> parameters{};
   Handler handler;
 };
 
@@ -74,16 +223,31 @@ namespace detail {
 template <http::method Method, fixed_string Path, class Handler>
 constexpr auto make_route(Handler&& handler) {
   using stored = std::decay_t<Handler>;
+  using made = route<Method, Path, stored>;
   static_assert(
       valid_route_path(Path.view()),
       "the path of a route begins with '/' and consists of visible ASCII characters without '?', '#' and "
       "'\\': it is compared with the path of the request as received");
   static_assert(
-      handler_traits<stored>::valid,
+      valid_braces(made::segments),
+      "a parameter of a route is a whole segment of its path, \"{name}\" or \"{name...}\", and its name "
+      "consists of letters, digits and '_'; braces have no other use");
+  static_assert(rest_is_last(made::segments), "\"{name...}\" takes all that follows: it is the last segment");
+  static_assert(names_differ(made::segments), "two parameters of a route have the same name");
+  using traits = handler_traits<stored, made::parameters.size()>;
+  constexpr bool as_many = detail::as_many<traits, made::parameters.size()>;
+  static_assert(as_many,
+                "the handler of a route takes, behind the request, nothing or each parameter of the path, in "
+                "their order");
+  static_assert(
+      !as_many || traits::types_fit,
+      "a parameter of a path arrives, by value, as std::string_view, http::encoded_text or an integer");
+  static_assert(
+      !as_many || !traits::types_fit || traits::valid,
       "the handler of a route must be callable as `handler(const http::request&) const` and return "
       "http::response or io::task<http::response>; a lambda must not be mutable, since all requests "
-      "share it");
-  return route<Method, Path, stored>{std::forward<Handler>(handler)};
+      "share it. Parameters of the path may follow the request");
+  return made{std::forward<Handler>(handler)};
 }
 
 }  // namespace detail
@@ -92,6 +256,15 @@ constexpr auto make_route(Handler&& handler) {
 /// what it refers to must outlive the routes. It is called concurrently by every thread that serves these
 /// routes. It may be called before the content that somebody sent with GET has arrived, and never sees it:
 /// such content has no meaning (RFC 9110 9.3.1).
+///
+/// A segment "{name}" of the path stands for any text that is not empty, and "{name...}", the last one, for
+/// all that follows, '/' and nothing included. The handler asks for it by q.param("name"), or takes each
+/// behind the request, in their order and by value:
+///
+/// - An integer: the text is a decimal number that it can hold, else the answer is 404.
+/// - std::string_view: the decoded text, valid until the handler ends, a coroutine included. Memory is taken
+///   only if there are escapes, from the thread's pool. An escape that is none: 400.
+/// - encoded_text: the text as received, which decodes when it is asked to.
 template <fixed_string Path, class Handler>
 constexpr auto get(Handler&& handler) {
   return detail::make_route<method::get, Path>(std::forward<Handler>(handler));
@@ -114,7 +287,26 @@ constexpr auto del(Handler&& handler) {
   return detail::make_route<method::delete_, Path>(std::forward<Handler>(handler));
 }
 
+/// What answers if there is no route for a path, in place of 404: a page, or a redirect. Any method that HTTP
+/// defines gets there, also OPTIONS. It sees no body, as if it were get(): whoever wants one takes
+/// post<"/{path...}">. A path that has a route is not its business: another method there is still 405.
+template <class Handler>
+constexpr auto fallback(Handler&& handler) {
+  using stored = std::decay_t<Handler>;
+  static_assert(
+      detail::handler_traits<stored, 0>::valid && detail::handler_traits<stored, 0>::count == 0,
+      "the fallback must be callable as `handler(const http::request&) const` and return "
+      "http::response or io::task<http::response>; a lambda must not be mutable, since all requests "
+      "share it");
+  return fallback_route<stored>{std::forward<Handler>(handler)};
+}
+
 namespace detail {
+
+template <class T>
+inline constexpr bool is_fallback = false;
+template <class H>
+inline constexpr bool is_fallback<fallback_route<H>> = true;
 
 template <std::size_t I, class Route>
 struct route_slot {
@@ -126,7 +318,7 @@ constexpr bool path_less(std::string_view a, std::string_view b) noexcept {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
 
-/// What the sorted table knows of a route.
+/// What the sorted table knows of a route without parameters.
 struct route_entry {
   std::string_view path;
   http::method method = http::method::other;
@@ -139,9 +331,9 @@ struct route_entry {
 
 /// By merging: the compilers limit the steps of a constant expression, and 200 routes sorted by insertion are
 /// beyond that.
-template <std::size_t N>
-constexpr std::array<route_entry, N> sorted(std::array<route_entry, N> from) noexcept {
-  std::array<route_entry, N> to{};
+template <class Entry, std::size_t N>
+constexpr std::array<Entry, N> sorted(std::array<Entry, N> from) noexcept {
+  std::array<Entry, N> to{};
   for (std::size_t width = 1; width < N; width *= 2) {
     for (std::size_t begin = 0; begin < N; begin += 2 * width) {
       const std::size_t middle = begin + width < N ? begin + width : N;
@@ -158,12 +350,49 @@ constexpr std::array<route_entry, N> sorted(std::array<route_entry, N> from) noe
   return from;
 }
 
-template <std::size_t N>
-constexpr bool all_different(const std::array<route_entry, N>& entries) noexcept {
+template <class Entry, std::size_t N>
+constexpr bool all_different(const std::array<Entry, N>& entries) noexcept {
   for (std::size_t i = 1; i < N; ++i) {
     if (!(entries[i - 1] < entries[i])) return false;
   }
   return true;
+}
+
+/// Of the routes without parameters, and of those with some.
+template <std::size_t N, class... Routes>
+constexpr std::array<route_entry, N> literal_table() noexcept {
+  std::array<route_entry, N> all{};
+  [[maybe_unused]] std::size_t n = 0;
+  std::size_t index = 0;
+  [[maybe_unused]] const auto add = [&]<class Route>(const Route*) {
+    if constexpr (Route::parameters.empty() && !is_fallback<Route>)
+      all[n++] = {Route::path, Route::method, index};
+    ++index;
+  };
+  (add(static_cast<const Routes*>(nullptr)), ...);
+  return sorted(all);
+}
+template <std::size_t N, class... Routes>
+constexpr std::array<pattern_entry, N> pattern_table() noexcept {
+  std::array<pattern_entry, N> all{};
+  [[maybe_unused]] std::size_t n = 0;
+  std::size_t index = 0;
+  [[maybe_unused]] const auto add = [&]<class Route>(const Route*) {
+    if constexpr (!Route::parameters.empty())
+      all[n++] = {Route::segments.data(), Route::segments.size(), Route::method, index};
+    ++index;
+  };
+  (add(static_cast<const Routes*>(nullptr)), ...);
+  return sorted(all);
+}
+
+template <class Route>
+constexpr unsigned method_bit() noexcept {
+  if constexpr (is_fallback<Route>) {
+    return 0;
+  } else {
+    return 1U << static_cast<unsigned>(Route::method);
+  }
 }
 
 template <class Indices, class... Routes>
@@ -189,18 +418,28 @@ inline void add_allow(response& r, unsigned mask) {
 }  // namespace detail
 
 /// The routes of a server: `http::routes routes{http::get<"/">(index), http::post<"/items">(add)};`
-/// A route matches the whole path of a request byte by byte; the query does not matter. Two routes with the
-/// same method and path do not compile. Everything else is answered here: an unknown path with 404, a known
-/// path with another method with 405 and Allow, a method that HTTP does not define with 501, and OPTIONS (of
-/// a known path or of "*") with 204 and Allow. Constant after construction: threads may share it.
+/// A route matches the whole path of a request byte by byte; the query does not matter. Where several match,
+/// the first segment that differs decides: literal text is before "{name}", and that before "{name...}". Only
+/// among routes with the method of the request: `post<"/hosts/new">` does not hide `get<"/hosts/{id}">`. Two
+/// routes with the same method that match the same paths do not compile. Everything else is answered here: an
+/// unknown path with 404, or by the fallback(), a known path with another method with 405 and Allow, a method
+/// that HTTP does not define with 501, and OPTIONS (of a known path or of "*") with 204 and Allow. Constant
+/// after construction: threads may share it.
 template <class... Routes>
 class routes : private detail::route_slots<std::index_sequence_for<Routes...>, Routes...> {
   using slots = detail::route_slots<std::index_sequence_for<Routes...>, Routes...>;
   static constexpr std::size_t count = sizeof...(Routes);
+  static constexpr std::size_t fallbacks = (std::size_t{0} + ... + detail::is_fallback<Routes>);
+  static constexpr std::size_t patterns = (std::size_t{0} + ... + !Routes::parameters.empty());
+  static constexpr std::size_t literals = count - patterns - fallbacks;
 
  public:
   constexpr explicit routes(Routes... all) : slots(std::move(all)...) {
     static_assert(detail::all_different(table), "two routes have the same method and path");
+    static_assert(
+        detail::all_different(parametric),
+        "two routes have the same method and match the same paths, whatever their parameters are called");
+    static_assert(fallbacks <= 1, "there is more than one fallback");
   }
 
   /// What answers a request: at once, or by a coroutine.
@@ -227,10 +466,10 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   /// not of GET.
   bool takes_body(http::method m, std::string_view path) const noexcept {
     if (m == method::get) return false;
-    for (std::size_t i = first(path); i < count && table[i].path == path; ++i) {
+    for (std::size_t i = first(path); i < literals && table[i].path == path; ++i) {
       if (table[i].method == m) return true;
     }
-    return false;
+    return match(path, [m](const detail::pattern_entry& e) { return e.method == m; });
   }
 
   /// Calls the handler, or answers in its place. Throws what the handler throws.
@@ -240,12 +479,22 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     std::size_t low = first(path);
     const auto wanted = q.method() == method::head ? method::get : q.method();
     unsigned mask = 0;
-    for (; low < count && table[low].path == path; ++low) {
+    for (; low < literals && table[low].path == path; ++low) {
       if (table[low].method == wanted) return calls[table[low].index](*this, q);
       mask |= 1U << static_cast<unsigned>(table[low].method);
     }
+    const detail::pattern_entry* found = nullptr;
+    const auto visit = [&](const detail::pattern_entry& e) {
+      mask |= 1U << static_cast<unsigned>(e.method);
+      if (e.method == wanted) found = &e;
+      return found != nullptr;
+    };
+    if (match(path, visit)) return calls[found->index](*this, q);
     if (path == "*") mask = every_method;  // the parser lets it pass for OPTIONS only
-    if (mask == 0 && path != "*") return answer(status(404), false);
+    if (mask == 0 && path != "*") {
+      if constexpr (fallbacks != 0) return calls[fallback_index](*this, q);
+      return answer(status(404), false);
+    }
     response r = status(q.method() == method::options ? 204 : 405);
     detail::add_allow(r, mask);
     return answer(std::move(r), false);
@@ -263,7 +512,7 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   /// The first route whose path is not less.
   static std::size_t first(std::string_view path) noexcept {
     std::size_t low = 0;
-    for (std::size_t n = count; n > 0;) {
+    for (std::size_t n = literals; n > 0;) {
       const std::size_t half = n / 2;
       if (detail::path_less(table[low + half].path, path)) {
         low += half + 1;
@@ -275,6 +524,16 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     return low;
   }
 
+  template <class Visit>
+  static bool match([[maybe_unused]] std::string_view path, [[maybe_unused]] const Visit& visit) {
+    if constexpr (patterns != 0) {
+      if (!path.starts_with('/')) return false;  // "*"
+      return detail::match(parametric.data(), parametric.data() + patterns, 0, path.substr(1), visit);
+    } else {
+      return false;
+    }
+  }
+
   template <std::size_t I, class Route>
   static const Route& at(const detail::route_slot<I, Route>& slot) noexcept {
     return slot.route;
@@ -282,19 +541,36 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   template <std::size_t I>
   static answer call(const routes& self, const request& q) {
     const auto& r = at<I>(static_cast<const slots&>(self));
-    if constexpr (detail::handler_traits<decltype(r.handler)>::valid) {
+    using made = std::remove_cvref_t<decltype(r)>;
+    using traits = detail::handler_traits<decltype(r.handler), made::parameters.size()>;
+    if constexpr (!made::parameters.empty()) q.parameters_ = made::parameters;
+    if constexpr (!traits::valid || !detail::as_many<traits, made::parameters.size()>) {
+      return answer(status(500));  // make_route() has said what is wrong, in one sentence
+    } else if constexpr (traits::count == 0) {
       return answer(r.handler(q));
     } else {
-      return answer(status(500));  // make_route() has said what is wrong, in one sentence
+      return call_with<traits::immediate>(typename traits::arguments(), r, q);
     }
   }
+  template <bool Immediate, class... A, class Route>
+  static answer call_with(detail::types<A...> kinds, const Route& r, const request& q) {
+    detail::path_arguments<A...> arguments;
+    if (const int refused = arguments.read(q.path(), r.parameters)) return answer(status(refused));
+    if (arguments.escaped()) {
+      if constexpr (!Immediate) return answer(detail::call_with_decoded(kinds, r.handler, q, r.parameters));
+      arguments.decode();
+    }
+    return answer(arguments.call(r.handler, q));
+  }
 
-  static constexpr std::array<detail::route_entry, count> table = [] {
+  static constexpr auto table = detail::literal_table<literals, Routes...>();
+  static constexpr auto parametric = detail::pattern_table<patterns, Routes...>();
+  static constexpr unsigned every_method = (0U | ... | detail::method_bit<Routes>());
+  static constexpr std::size_t fallback_index = [] {
     std::size_t i = 0;
-    return detail::sorted(
-        std::array<detail::route_entry, count>{detail::route_entry{Routes::path, Routes::method, i++}...});
+    (void)(false || ... || (detail::is_fallback<Routes> || (++i, false)));
+    return i;
   }();
-  static constexpr unsigned every_method = (0U | ... | (1U << static_cast<unsigned>(Routes::method)));
   static constexpr auto calls = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array<answer (*)(const routes&, const request&), count>{&routes::template call<I>...};
   }
