@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <synfp/http/events.hpp>
+#include <synfp/http/observer.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/http/stream.hpp>
 #include <synfp/io/timer.hpp>
@@ -539,6 +540,42 @@ TYPED_TEST(http_stream, silent_events_have_a_heartbeat) {
   typename TestFixture::link c(*this->ring, this->routes, options);
   c.send(get("/silence"));
   EXPECT_TRUE(has(c.until("\r\n\r\n3\r\n:\n\n\r\n3\r\n:\n\n\r\n"), chunked));
+}
+
+struct stream_log {
+  std::vector<std::string> lines;
+  void answered(const http::exchange& e) noexcept {
+    lines.push_back(std::string(e.request_line) + " " + std::to_string(e.status) + " " +
+                    std::string(to_string(e.cause)) + " " + std::to_string(e.body_bytes) +
+                    (e.complete ? "" : " cut"));
+    wire += e.bytes;
+  }
+  std::uint64_t wire = 0;
+};
+
+TYPED_TEST(http_stream, an_observer_sees_how_streams_end) {
+  stream_log log;
+  const http::serve_options options = this->noting();
+  TypeParam client(*this->ring);
+  io::spawn(http::serve(client.server(), {}, this->routes, options, log));
+  std::string wire;
+  const auto send = [&](const std::string& bytes, auto done) {
+    client.send(bytes);
+    for (int i = 0; i != 20'000 && !done(); ++i) {
+      this->ring->poll();
+      client.receive(wire);
+      ::usleep(50);
+    }
+  };
+  send(get("/numbers") + get("/decides") + "HEAD /length HTTP/1.1\r\nHost: a\r\n\r\n",
+       [&] { return log.lines.size() == 3; });
+  EXPECT_EQ(log.wire, wire.size());
+  send(get("/throws-later"), [&] { return client.ended(); });
+  EXPECT_EQ(log.lines,
+            (std::vector<std::string>{
+                "GET /numbers HTTP/1.1 200 handler 33", "GET /decides HTTP/1.1 404 handler 10",
+                "HEAD /length HTTP/1.1 200 handler 0", "GET /throws-later HTTP/1.1 200 failed 60000 cut"}));
+  EXPECT_EQ(io::spawned(), 0U);
 }
 
 TEST(http_events, text_of_an_event) {
