@@ -22,8 +22,10 @@
 #include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
 #include <synfp/fingerprint/pfos.hpp>      // IWYU pragma: export
 #include <synfp/fingerprint/satori.hpp>    // IWYU pragma: export
+#include <synfp/http/events.hpp>           // IWYU pragma: export
 #include <synfp/http/routes.hpp>           // IWYU pragma: export
 #include <synfp/http/serve.hpp>            // IWYU pragma: export
+#include <synfp/http/stream.hpp>           // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
 #include <synfp/privilege.hpp>             // IWYU pragma: export

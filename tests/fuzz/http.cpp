@@ -122,6 +122,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view input(reinterpret_cast<const char*>(data) + 3, size - 3);
   for (int message = 0; message < 8 && !input.empty(); ++message) {
     const outcome whole = synfp::test::feed_whole(input, most);
+    check(whole.same_in_pieces);  // and so for each of the others, which are equal to it
     if (cut > 0 && cut < input.size()) check(synfp::test::feed(input, {cut, input.size()}, most) == whole);
     std::vector<std::size_t> ends;
     for (std::size_t end = step; end < input.size(); end += step) ends.push_back(end);

@@ -22,6 +22,7 @@ LOADS = {
     "minimal": {"liburing", "libbpf"},
     "post_and_path": {"liburing"},
     "background_task": {"liburing"},
+    "event_clock": {"liburing"},
     "foreign_loop": {"liburing"},
     "own_operation": {"liburing"},
     "probe_process": {"libbpf"},
@@ -156,6 +157,23 @@ class Servers(unittest.TestCase):
         status, output, _ = self.stop(server, signal.SIGTERM)
         self.assertEqual((status, output.splitlines()[-2:]), (0, ["2 answered", "stopped"]))
 
+    def test_event_clock(self):
+        server = self.start("event_clock")
+        status, text = self.ask(server, 1111)
+        self.assertEqual(status, 200)
+        self.assertIn('EventSource("/clock")', text)
+        connection = http.client.HTTPConnection("127.0.0.1")
+        connection.sock = self.connect(1222, server)
+        connection.request("GET", "/clock")
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.getheader("Content-Type")), (200, "text/event-stream"))
+        lines = [answer.readline().decode() for _ in range(7)]
+        self.assertEqual(lines[1:3], ["event: syn\n", "\n"])
+        self.assertTrue(lines[0].startswith("data: "))
+        self.check_fingerprint(lines[0].removeprefix("data: "), 1222)
+        for line in (lines[3], lines[5]):
+            self.assertRegex(line, r"^data: \d\d:\d\d:\d\d\n$")
+
     def test_foreign_loop(self):
         server = self.start("foreign_loop")
         self.check_server(server)
@@ -212,7 +230,7 @@ class Servers(unittest.TestCase):
         self.check_failure(self.start("unprivileged_server", "/nowhere"), "unprivileged_server", "/nowhere")
         other = self.start("foreign_loop")
         self.connect(1111, other)
-        for name in ("minimal", "post_and_path", "background_task", "foreign_loop", "own_operation", "epoll_server", "asio_server"):
+        for name in ("minimal", "post_and_path", "background_task", "event_clock", "foreign_loop", "own_operation", "epoll_server", "asio_server"):
             self.check_failure(self.start(name), name, "Address already in use")
 
 

@@ -25,6 +25,8 @@ struct outcome {
   bool keep_alive = false;
   bool views_inside = true;  // every view lies in the last buffer, or is the static "/"
 
+  bool same_in_pieces = true;  // parse_piece() finds the same
+
   bool operator==(const outcome&) const = default;
 
   /// 0 accepted, -1 incomplete, else the status code of the refusal.
@@ -34,10 +36,37 @@ struct outcome {
   }
 };
 
-/// Parses `input`, handed over in pieces that end at `ends` (ascending, the last one at most input.size()).
-/// If there are several pieces, parse_head() sees each first; that must make no difference.
-inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends,
-                    const synfp::http::limits& most = {}) {
+namespace detail {
+
+/// Exactly `bytes`, in memory of their own.
+inline std::unique_ptr<char[]> copy_of(std::string_view bytes) {
+  std::unique_ptr<char[]> copy(new char[bytes.size()]);
+  if (!bytes.empty()) std::memcpy(copy.get(), bytes.data(), bytes.size());
+  return copy;
+}
+
+/// What the parser has found, once it is complete. Its views must lie in `bytes`.
+inline void take(outcome& o, const synfp::http::request_parser& parser, std::string_view bytes) {
+  const auto text = [&](std::string_view v) {
+    const bool inside = v.data() >= bytes.data() && v.data() + v.size() <= bytes.data() + bytes.size();
+    if (!inside && !v.empty() && v != "/") o.views_inside = false;
+    return std::string(v);
+  };
+  o.method = text(parser.method_text());
+  o.target = text(parser.target());
+  o.path = text(parser.path());
+  o.query = text(parser.query());
+  o.host = text(parser.host());
+  o.body += text(parser.body());
+  for (std::size_t i = 0; i < parser.header_count(); ++i) {
+    o.headers.emplace_back(text(parser.header(i).name), text(parser.header(i).value));
+  }
+  o.minor = parser.version_minor();
+  o.keep_alive = parser.keep_alive();
+}
+
+inline outcome feed_at_once(std::string_view input, const std::vector<std::size_t>& ends,
+                            const synfp::http::limits& most) {
   using namespace synfp;
   http::request_parser parser(most);
   std::unique_ptr<char[]> buffer;
@@ -57,22 +86,58 @@ inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends
   o.why = parser.refused_for();
   if (o.status != http::parse_status::complete) return o;
   o.consumed = parser.consumed();
-  const auto text = [&](std::string_view v) {
-    const bool inside = v.data() >= buffer.get() && v.data() + v.size() <= buffer.get() + size;
-    if (!inside && !v.empty() && v != "/") o.views_inside = false;
-    return std::string(v);
-  };
-  o.method = text(parser.method_text());
-  o.target = text(parser.target());
-  o.path = text(parser.path());
-  o.query = text(parser.query());
-  o.host = text(parser.host());
-  o.body = text(parser.body());
-  for (std::size_t i = 0; i < parser.header_count(); ++i) {
-    o.headers.emplace_back(text(parser.header(i).name), text(parser.header(i).value));
+  take(o, parser, {buffer.get(), size});
+  return o;
+}
+
+/// The body is taken piece by piece, each time from a new place.
+inline outcome feed_pieces(std::string_view input, const std::vector<std::size_t>& ends,
+                           const synfp::http::limits& most) {
+  using namespace synfp;
+  http::request_parser parser(most);
+  std::unique_ptr<char[]> head;
+  std::size_t head_size = 0;
+  std::size_t at = 0;
+  outcome o;
+  for (const std::size_t end : ends) {
+    if (!parser.head_complete()) {
+      head = copy_of(input.substr(0, end));
+      o.status = parser.parse_head({head.get(), end});
+      if (o.status != http::parse_status::incomplete) break;
+      if (!parser.head_complete()) continue;
+      head_size = at = parser.consumed();
+      head = copy_of(input.substr(0, head_size));
+      (void)parser.parse_head({head.get(), head_size});
+    }
+    http::request_parser::piece p;
+    do {
+      const auto bytes = copy_of(input.substr(at, end - at));
+      p = parser.parse_piece({bytes.get(), end - at});
+      at += p.consumed;
+      o.body += p.data;
+    } while (!p.data.empty());
+    o.status = parser.status();
+    if (o.status != http::parse_status::incomplete) break;
   }
-  o.minor = parser.version_minor();
-  o.keep_alive = parser.keep_alive();
+  o.why = parser.refused_for();
+  if (o.status != http::parse_status::complete) {
+    o.body.clear();
+    return o;
+  }
+  o.consumed = at;
+  take(o, parser, {head.get(), head_size});
+  return o;
+}
+
+}  // namespace detail
+
+/// Parses `input`, handed over in pieces that end at `ends` (ascending, the last one at most input.size()).
+/// If there are several pieces, parse_head() sees each first; that must make no difference. Nor must it that
+/// the body is taken piece by piece.
+inline outcome feed(std::string_view input, const std::vector<std::size_t>& ends,
+                    const synfp::http::limits& most = {}) {
+  outcome o = detail::feed_at_once(input, ends, most);
+  o.same_in_pieces = detail::feed_pieces(input, ends, most) == o;
   return o;
 }
 

@@ -59,6 +59,7 @@ session run(std::string_view bytes) {
   while (true) {
     const std::string_view rest = bytes.substr(at);
     const outcome o = feed_whole(rest);
+    EXPECT_TRUE(o.same_in_pieces) << rest;
     EXPECT_EQ(feed_bytes(rest), o) << rest;
     for (std::size_t cut = 1; cut < rest.size(); ++cut) EXPECT_EQ(feed(rest, {cut, rest.size()}), o) << rest;
     s.last = o.code();

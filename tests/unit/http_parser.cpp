@@ -28,6 +28,7 @@ using synfp::test::outcome;
 outcome parse(std::string_view input, const limits& most = {}) {
   const outcome whole = feed_whole(input, most);
   EXPECT_TRUE(whole.views_inside) << input;
+  EXPECT_TRUE(whole.same_in_pieces) << input;
   if (input.size() < 2000) {
     EXPECT_EQ(feed_bytes(input, most), whole) << input;
     for (std::size_t cut = 1; cut < input.size(); ++cut) {

@@ -24,7 +24,7 @@ enum class cause : std::uint8_t {
   refused,    ///< the request is malformed or too large: exchange::refused_for
   timed_out,  ///< the request did not arrive in time: 408
   no_room,    ///< other bodies needed the memory: 503, see limits::ring_bodies
-  failed,     ///< the handler threw: 500
+  failed,     ///< the handler threw, or the producer of its stream: 500, or the stream was cut
 };
 
 /// One word for logs and labels, static storage.
@@ -54,6 +54,8 @@ struct exchange {
   refusal refused_for = refusal::none;
   std::uint64_t bytes = 0;       ///< of the response, from its status line on
   std::uint64_t body_bytes = 0;  ///< of these, its body's
+  /// False: the body of a stream was cut, since the client left or did not read, or its producer failed.
+  bool complete = true;
   /// From the first byte of the request to the response's last one, handed to the connection. How long TCP
   /// and the client take for it is not in it.
   std::chrono::nanoseconds duration{};

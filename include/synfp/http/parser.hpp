@@ -9,6 +9,7 @@
 #include <cstring>  // memchr, memmove
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include <synfp/http/detail/grammar.hpp>
 #include <synfp/http/detail/parse_state.hpp>
@@ -63,6 +64,44 @@ class request_parser : private detail::parse_state {
       }
     }
     return status_;
+  }
+
+  /// A part of the body, decoded, and how many bytes up to its end are dealt with: drop these.
+  struct piece {
+    std::string_view data;
+    std::size_t consumed = 0;
+  };
+  /// Instead of parse(), once head_complete(): takes the body piece by piece. `bytes` begin where the last
+  /// call's consumed ones ended, the first ones behind the head, and may lie anywhere; the head stays where
+  /// the last parse_head() saw it. Without data, more bytes are needed unless status() says otherwise. The
+  /// outcome is parse()'s, and so are all bytes of the body together; body() stays empty.
+  piece parse_piece(std::span<char> bytes) noexcept {
+    if (status_ != parse_status::incomplete) return {};
+    char* const head = std::exchange(base_, bytes.data());
+    const std::size_t head_size = std::exchange(size_, bytes.size());
+    scanned_ = scanned_ > pos_ ? scanned_ - pos_ : 0;
+    pos_ = 0;
+    piece p;
+    while (p.data.empty()) {
+      if (phase_ == phase::body || phase_ == phase::chunk_data) {
+        p.data = {base_ + pos_, here()};
+        decoded_ += p.data.size();
+        pos_ += p.data.size();
+        remaining_ -= p.data.size();
+        if (remaining_ != 0) break;
+        if (phase_ == phase::body) {
+          complete();
+          break;
+        }
+        next(phase::chunk_end);
+      } else if (!step()) {
+        break;
+      }
+    }
+    p.consumed = pos_;
+    base_ = head;
+    size_ = head_size;
+    return p;
   }
 
   /// Forgets the request. The next one begins consumed() bytes after the beginning of this one.
@@ -361,6 +400,12 @@ class request_parser : private detail::parse_state {
     return next(coding_ == coding::chunked ? phase::chunk_size : phase::body);
   }
 
+  /// Bytes of the body with a length, or of the chunk, that have arrived.
+  std::size_t here() const noexcept {
+    const std::size_t there = size_ - pos_;
+    return there < remaining_ ? there : static_cast<std::size_t>(remaining_);
+  }
+
   bool parse_body() noexcept {
     if (size_ - pos_ < remaining_) return false;
     body_length_ = static_cast<std::size_t>(remaining_);
@@ -387,15 +432,15 @@ class request_parser : private detail::parse_state {
     if (!detail::valid_chunk_extensions(extensions)) return refuse(refusal::chunk_extension_invalid);
     extensions_ += static_cast<std::uint32_t>(extensions.size());
     if (extensions_ > limits_.chunk_extensions) return refuse(refusal::chunk_extensions_too_large);
-    if (remaining_ > limits_.body - body_length_) return refuse(refusal::body_too_large);
+    if (remaining_ > limits_.body - decoded_) return refuse(refusal::body_too_large);
     return next(remaining_ == 0 ? phase::trailers : phase::chunk_data);
   }
 
   /// Moves what there is of the chunk down to the end of the body.
   bool parse_chunk_data() noexcept {
-    const std::size_t there = size_ - pos_;
-    const std::size_t n = there < remaining_ ? there : static_cast<std::size_t>(remaining_);
+    const std::size_t n = here();
     if (n != 0) std::memmove(base_ + body_start_ + body_length_, base_ + pos_, n);
+    decoded_ += n;
     body_length_ += n;
     pos_ += n;
     remaining_ -= n;

@@ -158,6 +158,10 @@ inline response status(int code) {
   return r;
 }
 
+namespace detail {
+constexpr bool is_bodiless(int status) noexcept { return status == 204 || status == 205 || status == 304; }
+}  // namespace detail
+
 /// What goes out before the body of a request that expects it (RFC 9110 15.2.1).
 inline constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -168,11 +172,16 @@ struct response_framing {
   bool http10 = false;     ///< the client must be told that the connection stays open
 };
 
-/// Appends the response to `out` (a string): RFC 9112 4 to 6, with Content-Length always where it is allowed
-/// (not with 204 and 304). `date`: IMF-fixdate, see date_cache; empty: no Date.
+namespace detail {
+
+/// How a recipient finds the end of a body.
+enum class body_end : std::uint8_t { length, chunked, close };
+
+/// Appends everything but the body, and makes room for `room` bytes more.
 template <class Out>
-void write_response(Out& out, const response& r, response_framing framing, std::string_view date) {
-  const auto number = [&out](std::size_t value) {
+void write_head(Out& out, const response& r, response_framing framing, std::string_view date, body_end end,
+                std::uint64_t length, std::size_t room) {
+  const auto number = [&out](std::uint64_t value) {
     char digits[20];
     std::size_t n = sizeof digits;
     do {
@@ -182,10 +191,10 @@ void write_response(Out& out, const response& r, response_framing framing, std::
     out.append(digits + n, sizeof digits - n);
   };
   const auto put = [&out](std::string_view text) { out.append(text.data(), text.size()); };
-  out.reserve(out.size() + 256 + r.header_lines().size() + r.body().size());  // once, not as it grows
-  const bool bodiless = r.status() == 204 || r.status() == 205 || r.status() == 304;
+  out.reserve(out.size() + 256 + r.header_lines().size() + room);  // once, not as it grows
+  const bool bodiless = is_bodiless(r.status());
   put("HTTP/1.1 ");
-  number(static_cast<std::size_t>(r.status()));
+  number(static_cast<std::uint64_t>(r.status()));
   put(" ");
   put(reason_phrase(r.status()));
   if (!date.empty()) {
@@ -198,9 +207,11 @@ void write_response(Out& out, const response& r, response_framing framing, std::
   }
   if (r.status() == 205) {
     put("\r\nContent-Length: 0");
-  } else if (!bodiless) {
+  } else if (!bodiless && end == body_end::length) {
     put("\r\nContent-Length: ");
-    number(r.body().size());
+    number(length);
+  } else if (!bodiless && end == body_end::chunked) {
+    put("\r\nTransfer-Encoding: chunked");
   }
   if (!framing.keep_alive) {
     put("\r\nConnection: close");
@@ -210,7 +221,17 @@ void write_response(Out& out, const response& r, response_framing framing, std::
   put("\r\n");
   put(r.header_lines());
   put("\r\n");
-  if (!framing.head && !bodiless) put(r.body());
+}
+
+}  // namespace detail
+
+/// Appends the response to `out` (a string): RFC 9112 4 to 6, with Content-Length always where it is allowed
+/// (not with 204 and 304). `date`: IMF-fixdate, see date_cache; empty: no Date.
+template <class Out>
+void write_response(Out& out, const response& r, response_framing framing, std::string_view date) {
+  const std::string_view body = r.body();
+  detail::write_head(out, r, framing, date, detail::body_end::length, body.size(), body.size());
+  if (!framing.head && !detail::is_bodiless(r.status())) out.append(body.data(), body.size());
 }
 
 }  // namespace http

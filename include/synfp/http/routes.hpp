@@ -14,6 +14,7 @@
 #include <synfp/http/percent.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
+#include <synfp/http/stream.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/version.hpp>
 
@@ -64,17 +65,42 @@ inline constexpr bool is_path_argument =
     number<T> || std::is_same_v<T, std::string_view> || std::is_same_v<T, encoded_text>;
 
 template <class T>
-inline constexpr bool is_answer = std::is_same_v<T, response> || std::is_same_v<T, io::task<response>>;
+inline constexpr bool is_stream = std::is_same_v<T, io::task<stream_response>> ||
+                                  (!std::is_same_v<T, response> && std::is_convertible_v<T, stream_response>);
+template <class T>
+inline constexpr bool is_answer =
+    std::is_same_v<T, response> || std::is_same_v<T, io::task<response>> || is_stream<T>;
+
+template <class... A>
+class path_arguments;
 
 /// How `handler(request, A...)` goes.
 template <class H, class... A>
 struct call_traits {
   using arguments = types<A...>;
+  using values = path_arguments<A...>;
   static constexpr std::size_t count = sizeof...(A);
   static constexpr bool types_fit = (true && ... && is_path_argument<A>);
   static constexpr bool valid = [] {
     if constexpr (types_fit && std::is_invocable_v<const H&, const request&, A...>) {
       return is_answer<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>>;
+    } else {
+      return false;
+    }
+  }();
+  /// The response may be a stream.
+  static constexpr bool streams = [] {
+    if constexpr (valid) {
+      return is_stream<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>>;
+    } else {
+      return false;
+    }
+  }();
+  /// It is a coroutine that makes the response.
+  static constexpr bool deferred = [] {
+    if constexpr (valid) {
+      using result = std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>;
+      return std::is_same_v<result, io::task<response>> || std::is_same_v<result, io::task<stream_response>>;
     } else {
       return false;
     }
@@ -117,7 +143,7 @@ using handler_traits = decltype(traits_of<H, Parameters>());
 template <class Traits, std::size_t Parameters>
 inline constexpr bool as_many = Traits::count == 0 || Traits::count == Parameters;
 
-/// What a handler is called with behind the request. The texts are valid as long as this.
+/// What a handler is called with behind the request.
 template <class... A>
 class path_arguments {
   using parameters = std::array<path_parameter, sizeof...(A)>;
@@ -133,15 +159,16 @@ class path_arguments {
     return refused;
   }
   bool escaped() const noexcept { return escaped_ != 0; }
-  /// Once, if escaped().
-  void decode() {
-    decoded_.reserve(escaped_);  // so that it does not move
+  /// Once, into the empty `to`, where the texts are then.
+  void decode(text_type& to) {
+    if (!escaped()) return;
+    to.reserve(escaped_);  // so that it does not move
     each([&](std::size_t, auto& value) {
       if constexpr (std::is_same_v<decltype(value), std::string_view&>) {
         if (value.find('%') == value.npos) return;
-        const std::size_t begin = decoded_.size();
-        append_decoded(decoded_, value, false);
-        value = std::string_view(decoded_).substr(begin);
+        const std::size_t begin = to.size();
+        append_decoded(to, value, false);
+        value = std::string_view(to).substr(begin);
       }
     });
   }
@@ -177,7 +204,6 @@ class path_arguments {
 
   std::tuple<A...> values_;
   std::size_t escaped_ = 0;  // bytes
-  text_type decoded_;
 };
 
 /// The same for a coroutine, which needs its texts until it ends.
@@ -186,7 +212,8 @@ io::task<response> call_with_decoded(types<A...>, const H& handler, const reques
                                      const std::array<path_parameter, N>& parameters) {
   path_arguments<A...> arguments;
   (void)arguments.read(q.path(), parameters);  // as before
-  arguments.decode();
+  text_type decoded;
+  arguments.decode(decoded);
   io::task<response> work = arguments.call(handler, q);
   co_return co_await std::move(work);
 }
@@ -245,8 +272,8 @@ constexpr auto make_route(Handler&& handler) {
   static_assert(
       !as_many || !traits::types_fit || traits::valid,
       "the handler of a route must be callable as `handler(const http::request&) const` and return "
-      "http::response or io::task<http::response>; a lambda must not be mutable, since all requests "
-      "share it. Parameters of the path may follow the request");
+      "http::response, http::stream_response, io::task of one of them, or http::events; a lambda must not be "
+      "mutable, since all requests share it. Parameters of the path may follow the request");
   return made{std::forward<Handler>(handler)};
 }
 
@@ -296,8 +323,8 @@ constexpr auto fallback(Handler&& handler) {
   static_assert(
       detail::handler_traits<stored, 0>::valid && detail::handler_traits<stored, 0>::count == 0,
       "the fallback must be callable as `handler(const http::request&) const` and return "
-      "http::response or io::task<http::response>; a lambda must not be mutable, since all requests "
-      "share it");
+      "http::response, http::stream_response, io::task of one of them, or http::events; a lambda must not be "
+      "mutable, since all requests share it");
   return fallback_route<stored>{std::forward<Handler>(handler)};
 }
 
@@ -442,9 +469,36 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     static_assert(fallbacks <= 1, "there is more than one fallback");
   }
 
-  /// What answers a request: at once, or by a coroutine.
+  /// A handler of these may return a stream.
+  static constexpr bool streams =
+      (false || ... || detail::handler_traits<decltype(Routes::handler), Routes::parameters.size()>::streams);
+
+  /// Makes a response that may be a stream.
+  class stream_call {
+   public:
+    stream_call() noexcept = default;
+    /// `q`, and the texts of its path that are put into the empty `decoded`, must live until the stream ends.
+    io::task<stream_response> operator()(const request& q, text_type& decoded) const {
+      return make_(*all_, q, decoded);
+    }
+    explicit operator bool() const noexcept { return all_ != nullptr; }
+
+   private:
+    friend routes;
+    using function = io::task<stream_response> (*)(const routes&, const request&, text_type&);
+    stream_call(const routes& all, function make) noexcept : all_(&all), make_(make) {}
+    const routes* all_ = nullptr;
+    function make_ = nullptr;
+  };
+
+  /// A stream_call, or what never is one.
+  using maybe_stream = std::conditional_t<streams, stream_call, std::false_type>;
+
+  /// What answers a request: at once, by a coroutine, or by a stream.
   class answer {
    public:
+    /// What makes the response, if the handler may return a stream; it has not been called then.
+    maybe_stream stream() const noexcept { return stream_; }
     bool immediate() const noexcept { return !pending_; }
     /// If immediate().
     response& ready() noexcept { return ready_; }
@@ -457,9 +511,11 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     friend routes;
     explicit answer(response&& r, bool handled = true) noexcept : ready_(std::move(r)), handled_(handled) {}
     explicit answer(io::task<response>&& t) noexcept : pending_(std::move(t)) {}
+    explicit answer(stream_call call) noexcept : stream_(call) {}
     response ready_;
     io::task<response> pending_;
     bool handled_ = true;
+    [[no_unique_address]] maybe_stream stream_;
   };
 
   /// Whether the answer depends on the body, so that it has to be read. Not if there is no such route, and
@@ -502,6 +558,7 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
 
   /// The response to `q`, which must live until it is there, like the routes.
   io::task<response> dispatch(const request& q) const {
+    static_assert(!streams, "dispatch() gives whole responses, and a handler of these routes may stream");
     answer a = find(q);
     if (a.immediate()) co_return std::move(a.ready());
     io::task<response> pending = a.pending();
@@ -546,6 +603,8 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     if constexpr (!made::parameters.empty()) q.parameters_ = made::parameters;
     if constexpr (!traits::valid || !detail::as_many<traits, made::parameters.size()>) {
       return answer(status(500));  // make_route() has said what is wrong, in one sentence
+    } else if constexpr (traits::streams) {
+      return answer(stream_call(self, &routes::template make_stream<I>));
     } else if constexpr (traits::count == 0) {
       return answer(r.handler(q));
     } else {
@@ -555,12 +614,32 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   template <bool Immediate, class... A, class Route>
   static answer call_with(detail::types<A...> kinds, const Route& r, const request& q) {
     detail::path_arguments<A...> arguments;
+    text_type decoded;
     if (const int refused = arguments.read(q.path(), r.parameters)) return answer(status(refused));
     if (arguments.escaped()) {
       if constexpr (!Immediate) return answer(detail::call_with_decoded(kinds, r.handler, q, r.parameters));
-      arguments.decode();
+      arguments.decode(decoded);
     }
     return answer(arguments.call(r.handler, q));
+  }
+
+  template <std::size_t I>
+  static io::task<stream_response> make_stream(const routes& self, const request& q, text_type& decoded) {
+    const auto& r = at<I>(static_cast<const slots&>(self));
+    using made = std::remove_cvref_t<decltype(r)>;
+    using traits = detail::handler_traits<decltype(r.handler), made::parameters.size()>;
+    if constexpr (!made::parameters.empty()) q.parameters_ = made::parameters;
+    typename traits::values arguments;
+    if constexpr (traits::count != 0) {
+      if (const int refused = arguments.read(q.path(), made::parameters)) co_return status(refused);
+      arguments.decode(decoded);
+    }
+    if constexpr (traits::deferred) {
+      auto work = arguments.call(r.handler, q);
+      co_return co_await std::move(work);
+    } else {
+      co_return arguments.call(r.handler, q);
+    }
   }
 
   static constexpr auto table = detail::literal_table<literals, Routes...>();

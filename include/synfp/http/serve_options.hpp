@@ -26,6 +26,8 @@ struct serve_options {
   std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);
   /// For TCP to take the responses that are ready. Then the connection is closed.
   std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
+  /// How long a stream of events may be silent; then a comment is sent. See `events`. io::for_ever: for ever.
+  std::chrono::nanoseconds heartbeat = std::chrono::seconds(15);
   /// How long, and for how many bytes, to go on reading after the last response of a connection that the
   /// server closes: a close with unread bytes resets the connection, and the client may lose that response.
   /// The default is more than limits::body, since a body that no route takes is met here.

@@ -71,9 +71,11 @@ struct ring_counters {
   std::uint64_t shed = 0;    ///< connections that lost their output to limits::output
 };
 
+class ring;
+
 namespace detail {
 
-inline constinit thread_local bool thread_has_ring = false;
+inline constinit thread_local ring* ring_of_thread = nullptr;
 
 /// The output that the kernel sends for one connection. `shed` ends it.
 class sending_output : public list_link {
@@ -119,6 +121,9 @@ class ring {
 
   /// On the thread that will run it. The message of a failure says what to change.
   static setup_result<std::unique_ptr<ring>> create(const ring_options& options = {});
+
+  /// That of this thread, which must have one: what runs in its run() or poll() does not have to be told.
+  static ring& current() noexcept { return *detail::ring_of_thread; }
 
   ring(const ring&) = delete;
   ring& operator=(const ring&) = delete;
@@ -340,7 +345,7 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
     return setup_error{errc::invalid, 0,
                        "ring_options: buffers must be a power of two up to 32768, sizes not zero"};
   }
-  if (detail::thread_has_ring)
+  if (detail::ring_of_thread != nullptr)
     return setup_error{errc::invalid, 0, "this thread already has a ring; use that one"};
   std::unique_ptr<ring> self(new ring(options.limits));
   struct attempt {
@@ -371,7 +376,8 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   // Blocking on purpose: io_uring fails a read of a non-blocking one instead of waiting.
   self->wake_fd_ = ::eventfd(0, EFD_CLOEXEC);
   if (self->wake_fd_ < 0) return detail::explain_refusal(errno);
-  detail::thread_has_ring = self->complete_ = true;
+  self->complete_ = true;
+  detail::ring_of_thread = self.get();
   self->arm_wake();
   return self;
 }
@@ -379,7 +385,7 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
 inline ring::~ring() {
   if (complete_) {
     close_down();
-    detail::thread_has_ring = false;
+    detail::ring_of_thread = nullptr;
   }
   if (initialised_) io_uring_queue_exit(&ring_);
   if (buffers_ != nullptr) buffers_->abandon();

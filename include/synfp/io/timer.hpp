@@ -43,5 +43,10 @@ inline detail::sleep_awaiter sleep_for(ring& owner, std::chrono::nanoseconds del
   return {owner, ring::after(ring::clock::now(), delay)};
 }
 
+/// The same on the ring of this thread: for handlers, which all threads share.
+inline detail::sleep_awaiter sleep_for(std::chrono::nanoseconds delay) noexcept {
+  return sleep_for(ring::current(), delay);
+}
+
 }  // namespace io
 SYNFP_END_NAMESPACE

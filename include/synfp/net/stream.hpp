@@ -80,6 +80,11 @@ class stream {
   /// Ends everything: waiting calls get errc::canceled, unsent output is dropped, the descriptor is closed as
   /// soon as the kernel has let go of it. With unread bytes the kernel sends RST; see lingering_close().
   void close() noexcept { state_->close(); }
+  /// The same, and the peer gets RST instead of FIN: what it has received is not all.
+  void abort() noexcept {
+    state_->reset_at_close();
+    state_->close();
+  }
 
  private:
   void reset() noexcept {

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <ctime>
 #include <exception>
-#include <string_view>
 #include <utility>
 
-#include <synfp/http/date.hpp>
+#include <synfp/http/detail/date_now.hpp>
 #include <synfp/http/detail/input.hpp>
 #include <synfp/http/detail/observation.hpp>
+#include <synfp/http/detail/stream_answer.hpp>
 #include <synfp/http/observer.hpp>
 #include <synfp/http/parser.hpp>
 #include <synfp/http/request.hpp>
@@ -30,11 +29,6 @@ namespace http::detail {
 
 /// Pipelined requests that a connection has answered in a row before the others have their turn: 10 to 20 us.
 inline constexpr unsigned most_in_a_row = 16;
-
-inline std::string_view date_now() noexcept {
-  static thread_local date_cache cache;
-  return cache.at(std::time(nullptr));
-}
 
 /// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
 /// run short. Destroyed with the coroutine that owns it.
@@ -98,6 +92,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       bool asked_to_close = false;
       bool keep_alive = false;
       bool whole = true;
+      typename routes<Routes...>::maybe_stream stream;
       {  // nothing of the response but its text is there while that waits to be sent
         const request q(parser, facts.peer, facts.local, facts.syn);
         response r(500);
@@ -107,7 +102,10 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
 #endif
           auto answer = all.find(q);
           const bool handled = answer.handled();
-          if (answer.immediate()) {
+          stream = answer.stream();
+          if (stream) {
+            // below, as it keeps the request longer
+          } else if (answer.immediate()) {
             r = std::move(answer.ready());
           } else {
             io::task<response> work = answer.pending();
@@ -124,19 +122,29 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
           r = status(500);
         }
 #endif
-        if (why != cause::handler && r.status() >= 400 && options.error_response)
-          r = options.error_response(r, refusal::none, &q);
-        // An ignored body is passed over if it is here. Else the connection ends: nobody waits for it.
-        whole = !ignores_body || parser.parse(in.bytes()) == parse_status::complete;
-        asked_to_close = !q.keep_alive();
-        keep_alive = why != cause::failed && whole && !asked_to_close && !ring.stopping();
-        const response_framing framing{
-            .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
-        const std::size_t before = s.out().size();
-        write_response(s.out(), r, framing, date_now());
-        seen.answered(&q, parser, in.bytes(), r, framing, why, s.out().size() - before);
+        if (!stream) {
+          if (why != cause::handler && r.status() >= 400 && options.error_response)
+            r = options.error_response(r, refusal::none, &q);
+          // An ignored body is passed over if it is here. Else the connection ends: nobody waits for it.
+          whole = !ignores_body || parser.parse(in.bytes()) == parse_status::complete;
+          asked_to_close = !q.keep_alive();
+          keep_alive = why != cause::failed && whole && !asked_to_close && !ring.stopping();
+          const response_framing framing{
+              .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
+          const std::size_t before = s.out().size();
+          write_response(s.out(), r, framing, date_now());
+          seen.answered(&q, parser, in.bytes(), r, framing, why, s.out().size() - before);
+          in.consume(parser.consumed());
+        }
       }
-      in.consume(parser.consumed());
+      if constexpr (routes<Routes...>::streams) {
+        if (stream) {
+          io::task<after> work = stream_answer(s, facts, parser, in, options, seen, stream);
+          const after then = co_await std::move(work);
+          if (then != after::next) co_return then == after::linger;
+          keep_alive = true;
+        }
+      }
       parser.reset();
       stage = waiting::idle;
       routed = ignores_body = continued = false;

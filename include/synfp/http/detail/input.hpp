@@ -65,6 +65,24 @@ class input : io::detail::list_link {
     }
     begin_ = 0;
   }
+  /// Moves the first `n` bytes into `to`, so that what follows them may come and go meanwhile, and gives
+  /// them. They count as they did until the next consume().
+  std::span<char> detach(std::size_t n, io::pool_string& to) {
+    if (!chunk_.empty()) {
+      to.assign(chunk_.data() + begin_, n);
+      begin_ += n;
+      if (empty()) {
+        begin_ = 0;
+        chunk_.reset();
+      }
+      return to;
+    }
+    io::pool_string rest(kept_, begin_ + n);
+    const std::size_t begin = std::exchange(begin_, 0);
+    to = std::move(kept_);
+    kept_ = std::move(rest);
+    return std::span(to).subspan(begin, n);
+  }
   /// Precondition: empty() or keep().
   void add(io::buffer chunk) {
     if (kept_.empty()) {

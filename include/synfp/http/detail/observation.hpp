@@ -8,6 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <synfp/http/detail/producer.hpp>
 #include <synfp/http/observer.hpp>
 #include <synfp/http/parser.hpp>
 #include <synfp/http/request.hpp>
@@ -58,7 +59,12 @@ class observation {
   /// `written`: of `r`, in all. `q`: null, or valid. `bytes`: of the request, or empty.
   void answered(const request* q, const request_parser& parser, std::span<const char> bytes,
                 const response& r, response_framing framing, cause why, std::size_t written) noexcept {
-    const bool bodiless = framing.head || r.status() == 204 || r.status() == 205 || r.status() == 304;
+    const bool bodiless = framing.head || is_bodiless(r.status());
+    answered(q, parser, bytes, r, why, {written, bodiless ? 0 : r.body().size(), true});
+  }
+  /// The same for a response of which this was sent.
+  void answered(const request* q, const request_parser& parser, std::span<const char> bytes,
+                const response& r, cause why, const sent_bytes& sent) noexcept {
     observer_.answered(exchange{.connection = facts_,
                                 .request = q,
                                 .request_line = first_line(bytes),
@@ -66,8 +72,9 @@ class observation {
                                 .status = r.status(),
                                 .cause = why,
                                 .refused_for = why == cause::refused ? parser.refused_for() : refusal::none,
-                                .bytes = written,
-                                .body_bytes = bodiless ? 0 : r.body().size(),
+                                .bytes = sent.all,
+                                .body_bytes = sent.body,
+                                .complete = sent.complete,
                                 .duration = clock::now() - begin_});
     begun_ = false;
   }
@@ -88,6 +95,8 @@ class observation<O> {
   void has_bytes() noexcept {}
   void answered(const request*, const request_parser&, std::span<const char>, const response&,
                 response_framing, cause, std::size_t) noexcept {}
+  void answered(const request*, const request_parser&, std::span<const char>, const response&, cause,
+                const sent_bytes&) noexcept {}
 };
 
 }  // namespace http::detail

@@ -41,6 +41,10 @@ class stream_state final : public io::operation_owner {
     output_.close();
     close_when_idle();
   }
+  void reset_at_close() noexcept {
+    constexpr ::linger at_once{.l_onoff = 1, .l_linger = 0};
+    if (!closed_) (void)::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
   void cancel() noexcept {
     input_.slot().cancel();
     output_.slot().cancel();
