@@ -212,7 +212,7 @@ TEST(HelloParser, SplitAnywhereSaysTheSame) {
 
 TEST(HelloParser, RecordsOfAnySizeMakeTheSameHello) {
   const hello_bytes message = hello_builder().message();
-  for (const std::size_t fragment : {1, 2, 3, 4, 5, 41, 500, 16384}) {
+  for (const std::size_t fragment : std::initializer_list<std::size_t>{1, 2, 3, 4, 5, 41, 500, 16384}) {
     const outcome o = feed(hello_builder().records(fragment));
     EXPECT_EQ(o.status, hello_status::complete);
     EXPECT_EQ(o.message, message);
