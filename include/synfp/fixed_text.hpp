@@ -20,7 +20,9 @@ class fixed_text {
     if (size_ < Capacity) data_[size_++] = c;
   }
   constexpr void append(std::string_view text) noexcept {
-    for (char c : text) push_back(c);
+    const std::size_t n = text.size() < Capacity - size_ ? text.size() : Capacity - size_;
+    for (std::size_t i = 0; i < n; ++i) data_[size_ + i] = text[i];
+    size_ += n;
   }
   /// Appends `value` in `base` 10 or 16 (lower case).
   constexpr void append_number(std::uint64_t value, unsigned base = 10) noexcept {

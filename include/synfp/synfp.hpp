@@ -17,6 +17,8 @@
 #include <synfp/endpoint.hpp>              // IWYU pragma: export
 #include <synfp/fingerprint/haproxy.hpp>   // IWYU pragma: export
 #include <synfp/fingerprint/identify.hpp>  // IWYU pragma: export
+#include <synfp/fingerprint/ja3.hpp>       // IWYU pragma: export
+#include <synfp/fingerprint/ja4.hpp>       // IWYU pragma: export
 #include <synfp/fingerprint/muonfp.hpp>    // IWYU pragma: export
 #include <synfp/fingerprint/ndpi.hpp>      // IWYU pragma: export
 #include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
@@ -32,3 +34,4 @@
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export
 #include <synfp/syn_record.hpp>            // IWYU pragma: export
+#include <synfp/tls/hello_parser.hpp>      // IWYU pragma: export

@@ -9,6 +9,7 @@
 
 #include <synfp/json.hpp>
 
+#include "../../tools/cli/first_bytes.hpp"
 #include "../../tools/cli/frame.hpp"
 
 namespace {
@@ -61,6 +62,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check((found.why == refusal::unread) != found.unread.text.empty());
   check(cli::reads_link(link) == (found.unread.text != cli::unread_link));
   if (found.syn) check_syn(*found.syn, frame, wire);
+  if (const auto segment = cli::read_segment(link, frame, wire)) {
+    check(segment->data.data() >= frame.data() &&
+          segment->data.data() + segment->data.size() <= frame.data() + frame.size());
+    check(!segment->cut || frame.size() < wire);
+    if (found.syn) check(found.syn->source() == segment->from && found.syn->destination() == segment->to);
+  } else {
+    check(!found.syn);
+  }
 
   // Nothing behind the packet has a say in it, and nothing is cut short that is whole.
   const cli::frame_syn whole = cli::read_frame(link, frame, frame.size());

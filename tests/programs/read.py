@@ -93,7 +93,8 @@ class Formats(unittest.TestCase):
         answers, errors = read_json(data)
         self.assertEqual((len(answers), errors), (84, ""))
         for number, (answer, packet, vector) in enumerate(zip(answers, PACKETS, VECTORS), 1):
-            self.assertEqual(list(answer), ["frame", "time", "peer", "local", "syn", "fingerprint", "os"])
+            self.assertEqual(list(answer), ["frame", "time", "peer", "local", "syn", "fingerprint", "os", "hello", "no_hello"])
+            self.assertEqual((answer["hello"], answer["no_hello"]), (None, "no data"))
             self.assertEqual(answer["frame"], number)
             self.assertEqual(answer["fingerprint"]["p0f"], vector["p0f_raw_sig"])
             self.assertEqual(answer["fingerprint"]["haproxy"], vector["haproxy_ip_fp"])
@@ -152,7 +153,7 @@ class Formats(unittest.TestCase):
         os.close(theirs)
         text = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
         os.close(ours)
-        self.assertEqual(text[0].split(), ["TIME", "PEER", "LOCAL", "TTL", "MSS", "WIN", "OS"])
+        self.assertEqual(text[0].split(), ["TIME", "PEER", "LOCAL", "TTL", "MSS", "WIN", "OS", "HELLO"])
         self.assertEqual(text[0].index("OS"), text[1].index("Linux"))
         self.assertEqual(text[0].index("TTL") + 3, text[1].index(" 64 ") + 3)
         self.assertEqual(len(text), 2)

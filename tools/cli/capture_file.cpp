@@ -40,7 +40,7 @@ std::string link_name(int link) {
   return fmt::format("{} ({})", known != nullptr ? known : "unknown", link);
 }
 
-capture_file::capture_file(const std::string& name, std::function<void()> before_waiting)
+capture_file::capture_file(const std::string& name, std::function<void(int)> before_waiting)
     : name_(name == "-" ? "stdin" : name),
       before_waiting_(std::move(before_waiting)),
       fd_(name == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
@@ -64,7 +64,7 @@ capture_file::capture_file(const std::string& name, std::function<void()> before
 }
 
 std::size_t capture_file::read(std::span<std::uint8_t> to) {
-  if (size_ == 0 && before_waiting_) before_waiting_();
+  if (size_ == 0 && before_waiting_) before_waiting_(fd_.get());
   ssize_t got = 0;
   do {
     got = ::read(fd_.get(), to.data(), to.size());

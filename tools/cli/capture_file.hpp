@@ -23,9 +23,10 @@ namespace cli {
 
 class capture_file {
  public:
-  /// `name`: "-" is stdin. `before_waiting` runs before a read that may have to wait for whoever writes; what
-  /// it throws goes through. Throws failure if this is no capture file.
-  capture_file(const std::string& name, std::function<void()> before_waiting);
+  /// `name`: "-" is stdin. `before_waiting` runs before a read that may have to wait for whoever writes, with
+  /// the descriptor that will be read; what it throws goes through. Throws failure if this is no capture
+  /// file.
+  capture_file(const std::string& name, std::function<void(int)> before_waiting);
   capture_file(const capture_file&) = delete;
   capture_file& operator=(const capture_file&) = delete;
 
@@ -50,7 +51,7 @@ class capture_file {
   void rethrow() const;
 
   std::string name_;
-  std::function<void()> before_waiting_;
+  std::function<void(int)> before_waiting_;
   synfp::tools::fd fd_;
   std::uint64_t size_ = 0, taken_ = 0;
   std::exception_ptr thrown_;

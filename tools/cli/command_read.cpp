@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>  // join
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +22,9 @@
 
 #include "capture_file.hpp"
 #include "command.hpp"
+#include "first_bytes.hpp"
 #include "frame.hpp"
+#include "hello_lines.hpp"
 #include "output.hpp"
 
 namespace cli {
@@ -174,14 +177,31 @@ failure unread_links(const std::string& name, const std::string& links) {
       links, links_read));
 }
 
+/// Whether there is something to read within a second: lines wait no longer for the hellos of a pipe.
+bool comes_soon(int fd) {
+  pollfd ready{fd, POLLIN, 0};
+  return ::poll(&ready, 1, 1000) != 0;
+}
+
 int read(const settings& s) {
   progress shown;
   // Only what goes to a terminal meets that line.
   const bool meets = ::isatty(STDOUT_FILENO) == 1;
-  output out(STDOUT_FILENO, s.shown, s.asked, [&] {
-    if (meets) shown.erase();
+  output out(
+      STDOUT_FILENO, s.shown, s.asked,
+      [&] {
+        if (meets) shown.erase();
+      },
+      true);
+  const bool hellos = shows_hello(s.shown);
+  hello_lines lines([&out](sight one) { out.print(std::move(one)); },
+                    s.shown == format::ja3 || s.shown == format::ja4);
+  capture_file file(s.file, [&](int fd) {
+    out.flush();
+    if (lines.empty() || comes_soon(fd)) return;
+    lines.finish();
+    out.flush();
   });
-  capture_file file(s.file, [&out] { out.flush(); });
   filter wanted(s.expression);
   if (file.link()) {
     if (!reads_link(*file.link())) throw unread_links(file.name(), "link type " + link_name(*file.link()));
@@ -192,24 +212,39 @@ int read(const settings& s) {
   std::uint64_t frames = 0, printed = 0;
   std::string damaged;
   try {
-    while (s.count == 0 || printed < s.count) {
+    const auto enough = [&] { return s.count != 0 && printed >= s.count; };
+    const auto wanted_port = [&s](std::uint16_t port) {
+      return s.ports.empty() || std::find(s.ports.begin(), s.ports.end(), port) != s.ports.end();
+    };
+    while (!enough() || !lines.empty()) {
       const auto p = file.next();
       if (!p) break;
       ++frames;
       shown.step(file, frames);
       if (reads_link(p->link) && !wanted.takes(*p)) continue;
+      const sighting seen{frames, p->time};
       const frame_syn found = read_frame(p->link, p->bytes, p->wire_length);
-      counts.add(found);
-      if (!found.syn) continue;
-      if (!s.ports.empty() &&
-          std::find(s.ports.begin(), s.ports.end(), found.syn->tcp().destination_port()) == s.ports.end())
-        continue;
-      out.print(*found.syn, {frames, p->time});
-      ++printed;
+      if (!enough()) {
+        counts.add(found);
+        if (found.syn && wanted_port(found.syn->tcp().destination_port())) {
+          if (!hellos) out.print(*found.syn, seen);
+          printed += hellos ? lines.add(*found.syn, seen) : 1;
+        }
+      }
+      if (!hellos) continue;
+      if (p->time) lines.at(*p->time);
+      const auto part = read_segment(p->link, p->bytes, p->wire_length);
+      if (!part) continue;
+      if (!enough() && wanted_port(part->to.port()) && lines.begins(*part)) {
+        lines.add(*part, seen);
+        ++printed;
+      }
+      lines.take(*part);
     }
   } catch (const damage& e) {
-    damaged = e.what();
+    if (s.count == 0 || printed < s.count) damaged = e.what();
   }
+  lines.finish();
   out.flush();
   shown.erase();
   if (frames != 0 && counts.of_unread_links() == frames) throw unread_links(file.name(), counts.unread());
@@ -224,11 +259,11 @@ int read(const settings& s) {
 
 command add_read(CLI::App& app) {
   const auto s = std::make_shared<settings>();
-  CLI::App* sub = app.add_subcommand("read", "Prints the SYNs of a capture file, one line each");
+  CLI::App* sub = app.add_subcommand("read", "Prints the SYNs and TLS hellos of a capture file, a line each");
   sub->add_option("FILE", s->file, "a pcap or pcapng file, or - for stdin")->required();
   sub->add_option("FILTER", s->expression,
                   "only frames that this pcap-filter(7) expression takes, as in tcpdump");
-  add_format(*sub, s->shown);
+  add_format(*sub, s->shown, true);
   add_filter_port(*sub, s->ports);
   add_databases(*sub, s->asked);
   add_count(*sub, s->count);
@@ -239,8 +274,15 @@ without ACK, FIN and RST. Fragments, frames that the capture cut inside the head
 contradict themselves are refused, as the live probe does; tunnels and other encapsulations are not read.
 stderr says how many frames and why. If it says nothing and nothing is printed, there was no SYN.
 
-table: the time of day in the local time zone; json: one object per line with frame, time (seconds since
-1970), peer, local, syn, fingerprint, os.
+json, table, ja3 and ja4 also show the ClientHello that the client sends first, put together from as many
+segments as it takes. Such a line comes when the hello is there, or will not come: the client sends something
+else, closes, says nothing for 10 seconds of the capture, or a pipe brings nothing for a second. The order is
+that of the SYNs. A hello whose SYN is not in the capture has a line without a SYN. ja3 and ja4 have one line
+per connection; elsewhere a SYN that came again has its own. A filter has to let the client's data pass.
+
+table: the time of day in the local time zone, and of the hello the first part of JA4; json: one object per
+line with frame, time (seconds since 1970), peer, local, syn, fingerprint, os, hello, no_hello (why there is
+none).
 
 Exit status: 0; 1 if the file is damaged (what is before the damage is printed) or the output cannot be
 written; 2 if nothing was read.

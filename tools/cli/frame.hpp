@@ -123,10 +123,22 @@ constexpr bool is_mapped(std::span<const std::uint8_t> address) noexcept {
 
 }  // namespace detail
 
-/// The SYN of `frame`, which is what the file holds of a frame of `wire_length` bytes. arrived() has the VLAN
-/// tags. Total: any bytes, any link type.
-constexpr frame_syn read_frame(int link, std::span<const std::uint8_t> frame,
-                               std::size_t wire_length) noexcept {
+/// Where the TCP header of a frame is; or why there is none to be found.
+struct tcp_place {
+  network net;                                ///< why, unread; IP's place and its VLAN tags
+  std::span<const std::uint8_t> packet = {};  ///< what the file has from the IP header on
+  std::size_t at = 0;                         ///< of the TCP header in it; 20 bytes are there
+
+  constexpr tcp_place(const network& n) noexcept : net(n) {}
+  constexpr tcp_place(refusal why) noexcept : net(why) {}
+  constexpr tcp_place(const network& n, std::span<const std::uint8_t> p, std::size_t tcp) noexcept
+      : net(n), packet(p), at(tcp) {}
+};
+
+/// In `frame`, which is what the file holds of a frame of `wire_length` bytes. Total: any bytes, any link
+/// type.
+constexpr tcp_place find_tcp(int link, std::span<const std::uint8_t> frame,
+                             std::size_t wire_length) noexcept {
   using namespace detail;
   const bool cut = frame.size() < wire_length;
   const network network = find_network(link, frame, cut ? refusal::cut_short : refusal::not_a_syn);
@@ -164,7 +176,20 @@ constexpr frame_syn read_frame(int link, std::span<const std::uint8_t> frame,
   if (fragment) return refusal::fragment;
 
   if (packet.size() < at + 20) return cut ? refusal::cut_short : refusal::bad_tcp;
+  return {network, packet, at};
+}
+
+/// The SYN of `frame`, which is what the file holds of a frame of `wire_length` bytes. arrived() has the VLAN
+/// tags. Total: any bytes, any link type.
+constexpr frame_syn read_frame(int link, std::span<const std::uint8_t> frame,
+                               std::size_t wire_length) noexcept {
+  using namespace detail;
   using synfp::tcp_view;
+  const auto [network, packet, at] = find_tcp(link, frame, wire_length);
+  if (network.why != refusal::none) return network;
+  const bool cut = frame.size() < wire_length;
+  const std::size_t fixed = network.v6 ? 40 : 20;
+  const synfp::ip_view ip(packet.data());
   const tcp_view tcp(&packet[at]);
   const unsigned flags = tcp.flags();
   if ((flags & (tcp_view::syn | tcp_view::ack)) != tcp_view::syn) return refusal::not_a_syn;

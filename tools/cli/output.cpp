@@ -34,16 +34,24 @@ constexpr std::size_t enough = 64 * 1024;  // bytes
 constexpr std::size_t batch = 2048;        // SYNs
 
 // Columns of the table.
-constexpr std::size_t time_width = 12, address_width = 27;
+constexpr std::size_t columns = 120, time_width = 12, address_width = 27, hello_width = 10;
 
 constexpr std::pair<std::string_view, format> names[] = {
     {"table", format::table},   {"json", format::json},       {"p0f", format::p0f},
     {"muonfp", format::muonfp}, {"haproxy", format::haproxy}, {"satori", format::satori},
-    {"ndpi", format::ndpi},     {"pfos", format::pfos},
+    {"ndpi", format::ndpi},     {"pfos", format::pfos},       {"ja3", format::ja3},
+    {"ja4", format::ja4},
 #ifdef SYNFP_JA4T
     {"ja4t", format::ja4t},
 #endif
 };
+
+/// A view of the hello; empty of everything without one.
+tls::client_hello hello_of(const sight& one) {
+  tls::client_hello hello;
+  if (one.hello) (void)hello.assign(*one.hello);  // it was assigned before
+  return hello;
+}
 
 template <std::size_t N>
 std::string_view or_dash(const std::optional<fixed_text<N>>& text) {
@@ -85,11 +93,11 @@ fixed_text<12> time_of_day(const std::optional<wall_time>& t) {
 
 }  // namespace
 
-void add_format(CLI::App& sub, format& chosen) {
+void add_format(CLI::App& sub, format& chosen, bool hellos) {
   std::vector<std::string> known;
   std::string now;
   for (const auto& [name, f] : names) {
-    known.emplace_back(name);
+    if (hellos || (f != format::ja3 && f != format::ja4)) known.emplace_back(name);
     if (f == chosen) now = name;
   }
   const auto built = [](const std::string& wanted) -> std::string {
@@ -153,13 +161,15 @@ void add_databases(CLI::App& sub, databases& asked) {
                "an IPv6 flow label is no difference to a signature; p0f says it is");
 }
 
-output::output(int fd, format f, const databases& asked, std::function<void()> before_write)
-    : fd_(fd), format_(f), who_(asked.open()), before_write_(std::move(before_write)) {
+output::output(int fd, format f, const databases& asked, std::function<void()> before_write, bool hellos)
+    : fd_(fd), format_(f), hellos_(hellos), who_(asked.open()), before_write_(std::move(before_write)) {
   if (f != format::table || ::isatty(fd) != 1) return;
   append_cell("TIME", time_width);
   append_cell("PEER", width_[0]);
   append_cell("LOCAL", width_[1]);
-  text_.append("TTL    MSS    WIN  OS\n");
+  text_.append("TTL    MSS    WIN  OS");
+  if (hellos) text_.append(columns - hello_width - text_.size(), ' ').append("HELLO");
+  text_.push_back('\n');
 }
 
 void output::append_cell(std::string_view text, std::size_t width) {
@@ -167,11 +177,10 @@ void output::append_cell(std::string_view text, std::size_t width) {
   text_.append(width - std::min(width, text.size()) + 2, ' ');
 }
 
-void output::append_row(const syn_record& syn, const sighting& seen) {
-  constexpr std::size_t columns = 120;
+void output::append_row(const sight& one) {
   const std::size_t start = text_.size();
-  append_cell(time_of_day(seen.time).view(), time_width);
-  const endpoint ends[] = {syn.source(), syn.destination()};
+  append_cell(time_of_day(one.seen.time).view(), time_width);
+  const endpoint ends[] = {one.peer, one.local};
   for (std::size_t i = 0; i < width_.size(); ++i) {
     const auto text = ends[i].text();
     width_[i] = std::clamp(text.size(), width_[i], address_width);
@@ -184,9 +193,22 @@ void output::append_row(const syn_record& syn, const sighting& seen) {
     text_.append(text.view().substr(0, address_width - tail - 2)).append("..");
     append_cell(text.view().substr(text.size() - tail), tail);
   }
-  const auto mss = syn.tcp().known().mss;
-  fmt::format_to(std::back_inserter(text_), "{:>3}  {:>5}  {:>5}  ", syn.ip().ttl(),
-                 mss ? number(*mss).view() : "-", syn.tcp().window());
+  const std::size_t end = start + columns - (one.hello ? hello_width + 2 : 0);
+  if (one.syn) {
+    const auto mss = one.syn->tcp().known().mss;
+    fmt::format_to(std::back_inserter(text_), "{:>3}  {:>5}  {:>5}  ", one.syn->ip().ttl(),
+                   mss ? number(*mss).view() : "-", one.syn->tcp().window());
+    append_system(*one.syn, end - text_.size());
+  } else {
+    fmt::format_to(std::back_inserter(text_), "{:>3}  {:>5}  {:>5}  -", "-", "-", "-");
+  }
+  if (!one.hello) return;
+  text_.append(end + 2 - text_.size(), ' ');
+  // What of JA4 is for people to read.
+  text_.append(fingerprint::ja4(hello_of(one)).view().substr(0, hello_width));
+}
+
+void output::append_system(const syn_record& syn, std::size_t room) {
   const fingerprint::identification id = who_.identify(syn);
   if (id.label == nullptr) {
     text_.push_back('-');
@@ -196,7 +218,7 @@ void output::append_row(const syn_record& syn, const sighting& seen) {
   // The user's database may hold any byte; a terminal must not see those that command it.
   for (const char c : id.label->title()) text_.push_back(c >= ' ' && c < 0x7f ? c : '?');
   const std::string_view mark = id.quality == fingerprint::match_quality::fuzzy ? " (fuzzy)" : "";
-  const std::size_t room = columns - (system - start) - mark.size();
+  room -= mark.size();
   if (text_.size() - system > room) text_.replace(system + room - 2, std::string::npos, "..");
   text_.append(mark);
 }
@@ -211,20 +233,40 @@ void output::append_json_line(std::string& text, const sight& one) const {
     text.append("null");
   }
   text.append(R"(,"peer":)");
-  append_json(text, one.syn.source());
+  append_json(text, one.peer);
   text.append(R"(,"local":)");
-  append_json(text, one.syn.destination());
-  text.append(R"(,"syn":)");
-  append_json(text, one.syn);
-  text.append(R"(,"fingerprint":)");
+  append_json(text, one.local);
+  if (one.syn) {
+    text.append(R"(,"syn":)");
+    append_json(text, *one.syn);
+    text.append(R"(,"fingerprint":)");
 #ifdef SYNFP_JA4T
-  append_json_fingerprints(text, one.syn, json_member{"ja4t", fingerprint::ja4t(one.syn)});
+    append_json_fingerprints(text, *one.syn, json_member{"ja4t", fingerprint::ja4t(*one.syn)});
 #else
-  append_json_fingerprints(text, one.syn);
+    append_json_fingerprints(text, *one.syn);
 #endif
-  text.append(R"(,"os":)");
-  append_json_os(text, who_.identify(one.syn));
-  text.append("}\n");
+    text.append(R"(,"os":)");
+    append_json_os(text, who_.identify(*one.syn));
+  } else {
+    text.append(R"(,"syn":null,"fingerprint":null,"os":null)");
+  }
+  if (!hellos_) {
+    text.append("}\n");
+    return;
+  }
+  text.append(R"(,"hello":)");
+  if (one.hello) {
+    append_json(text, hello_of(one));
+  } else {
+    text.append("null");
+  }
+  text.append(R"(,"no_hello":)");
+  if (one.no_hello.empty()) {
+    text.append("null}\n");
+  } else {
+    append_json_string(text, one.no_hello);
+    text.append("}\n");
+  }
 }
 
 void output::start_json() {
@@ -260,12 +302,32 @@ void output::finish_json() {
 }
 
 void output::print(const syn_record& syn, const sighting& seen) {
+  if (shows_hello(format_)) {
+    print({syn, syn.source(), syn.destination(), seen, nullptr, {}});
+    return;
+  }
+  append_fingerprint(syn);
+  end_line();
+}
+
+void output::print(sight one) {
   switch (format_) {
     case format::json:
-      waiting_.push_back({syn, seen});
+      waiting_.push_back(std::move(one));
       if (waiting_.size() == batch) start_json();
       return;
-    case format::table: append_row(syn, seen); break;
+    case format::table: append_row(one); break;
+    case format::ja3: text_.append(one.hello ? fingerprint::ja3(hello_of(one)).view() : "-"); break;
+    case format::ja4: text_.append(one.hello ? fingerprint::ja4(hello_of(one)).view() : "-"); break;
+    default:
+      if (one.syn) append_fingerprint(*one.syn);
+      break;
+  }
+  end_line();
+}
+
+void output::append_fingerprint(const syn_record& syn) {
+  switch (format_) {
     case format::p0f: text_.append(or_dash(fingerprint::p0f(syn))); break;
     case format::muonfp: text_.append(fingerprint::muonfp(syn)); break;
     case format::haproxy: text_.append(fingerprint::haproxy(syn)); break;
@@ -275,7 +337,11 @@ void output::print(const syn_record& syn, const sighting& seen) {
 #ifdef SYNFP_JA4T
     case format::ja4t: text_.append(fingerprint::ja4t(syn)); break;
 #endif
+    default: break;
   }
+}
+
+void output::end_line() {
   text_.push_back('\n');
   if (text_.size() >= enough) flush();
 }
