@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shows each visitor what their TCP handshake says about them: GET / answers with the SYN that opened the
-// connection. What it shows: a probe chosen at run time, sources composed, routes, graceful stop. What it
-// leaves out: TLS, logging, access control.
+// connection, as JSON, and as a page if that is what is asked for. What it shows: a probe chosen at run time,
+// sources composed, routes, server-sent events, graceful stop. What it leaves out: TLS, access control.
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
@@ -29,6 +29,10 @@
 #include <synfp/json.hpp>
 #include <synfp/net/server.hpp>
 #include <synfp/privilege.hpp>
+
+#include "visitor/assets.hpp"
+#include "visitor/page.hpp"
+#include "visitor/recent.hpp"
 
 #ifdef SYNFP_JA4T  // not free for every use, see the header
 #include <synfp/fingerprint/ja4t.hpp>
@@ -77,7 +81,9 @@ http::response describe(const http::request& request, const fingerprint::identif
     put("}");
   }
   put("\n");
-  return http::json(std::move(out));
+  http::response r = http::json(std::move(out));
+  (void)r.add_header("Vary", "Accept");  // a valid field
+  return r;
 }
 
 // ---- serving ----
@@ -178,14 +184,26 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
   if (!server) return fail(server.error());
   if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
 
+  visitor::recent recent;
   const http::routes routes{
-      http::get<"/">([&who](const http::request& request) { return describe(request, who); })};
+      http::get<"/">([&who](const http::request& request) {
+        return visitor::wants_page(request) ? visitor::respond(request, who) : describe(request, who);
+      }),
+      http::get<"/events">([&recent](const http::request&) { return visitor::follow(recent); }),
+      http::get<"/visitor.css">([](const http::request&) {
+        return visitor::asset("text/css; charset=utf-8", visitor::style_sheet);
+      }),
+      http::get<"/visitor.js">([](const http::request&) {
+        return visitor::asset("text/javascript; charset=utf-8", visitor::script);
+      })};
   http::serve_options serving;
   serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
   const stop_on_signal stopper(*server);
-  const auto accept_all = [&routes, &serving](net::listener& listener) -> task<> {
-    while (auto accepted = co_await listener.accept())
+  const auto accept_all = [&routes, &serving, &recent, &who](net::listener& listener) -> task<> {
+    while (auto accepted = co_await listener.accept()) {
+      recent.add(accepted->peer, accepted->syn, who, listener.ring().now());
       spawn(http::serve(std::move(*accepted), routes, serving));
+    }
   };
   const auto announce = [&] {
     std::string where;

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: MIT
+// The page that shows visitors their SYN. No script is needed to read it; live.js adds the list of recent
+// handshakes.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <synfp/detail/big_endian.hpp>
+#include <synfp/fingerprint/haproxy.hpp>
+#include <synfp/fingerprint/identify.hpp>
+#include <synfp/fingerprint/muonfp.hpp>
+#include <synfp/fingerprint/ndpi.hpp>
+#include <synfp/fingerprint/p0f.hpp>
+#include <synfp/fingerprint/pfos.hpp>
+#include <synfp/fingerprint/satori.hpp>
+#include <synfp/http/request.hpp>
+#include <synfp/http/response.hpp>
+
+#include "words.hpp"
+
+namespace visitor {
+
+using synfp::syn_lookup;
+using synfp::syn_record;
+using text = synfp::http::text_type;
+
+/// Everything the page loads comes from here, and nobody may frame it or send its forms elsewhere.
+inline constexpr std::string_view content_security_policy =
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri "
+    "'none'; "
+    "form-action 'none'; frame-ancestors 'none'";
+
+/// What a client sent, between tags or in a quoted attribute. Bytes that are not visible ASCII are dots.
+inline text escaped(std::string_view from) {
+  text to;
+  for (const char c : from) {
+    switch (c) {
+      case '&': to.append("&amp;"); break;
+      case '<': to.append("&lt;"); break;
+      case '>': to.append("&gt;"); break;
+      case '"': to.append("&quot;"); break;
+      case '\'': to.append("&#39;"); break;
+      default: to.push_back(c >= ' ' && c <= '~' ? c : '.');
+    }
+  }
+  return to;
+}
+
+/// Builds the page; one use.
+class page {
+ public:
+  template <class... Args>
+  void put(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+
+  text build(const synfp::http::request& q, const synfp::fingerprint::identifier& who) {
+    out_.reserve(24 * 1024);
+    begin();
+    summary(q, who);
+    if (const syn_lookup& syn = q.syn()) {
+      drawing(*syn);
+      fields(*syn);
+      options(*syn);
+      fingerprints(*syn);
+    }
+    recent();
+    put("</main>\n<footer><p>Made with synfp. Programs get the same as JSON: <code>Accept: "
+        "application/json</code>. "
+        "Nothing about you is stored.</p></footer>\n</body>\n</html>\n");
+    return std::move(out_);
+  }
+
+ private:
+  void begin() {
+    put("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+        "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Your TCP SYN</title>\n"
+        "<link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"/visitor.css\">\n"
+        "<script src=\"/visitor.js\" defer></script>\n</head>\n<body>\n<header><h1>Your TCP SYN</h1>\n"
+        "<p>The first packet of this connection, before any byte of HTTP. Your system&#39;s TCP chose what "
+        "is in "
+        "it.</p></header>\n<main>\n");
+  }
+
+  void summary(const synfp::http::request& q, const synfp::fingerprint::identifier& who) {
+    const syn_lookup& syn = q.syn();
+    const std::string_view agent = q.header("user-agent").value_or("");
+    put("<section aria-labelledby=\"who\"><h2 id=\"who\">What it says</h2>\n<dl>\n");
+    put("<dt>You</dt><dd><code>{}</code></dd>\n<dt>Reached us at</dt><dd><code>{}</code></dd>\n",
+        q.peer().text().view(), q.local().text().view());
+    if (!syn) {
+      put("<dt>Your SYN</dt><dd>Not here: {} (<code>{}</code>). We rather say nothing than show somebody "
+          "else&#39;s."
+          "</dd>\n",
+          why_missed(syn.miss), to_string(syn.miss));
+      put("</dl></section>\n");
+      return;
+    }
+    const auto id = who.identify(*syn, agent);
+    if (id.label != nullptr) {
+      put("<dt>System</dt><dd><strong>{}</strong>{}<br>Signature of line {} of the database {}, {}.{}</dd>\n",
+          escaped(id.label->title()), id.label->generic ? " (only the family is sure)" : "", id.line,
+          escaped(id.database), quality_words(id.quality), evidence_words(id));
+    } else {
+      put("<dt>System</dt><dd>No database knows this SYN.</dd>\n");
+    }
+    if (id.distance)
+      put("<dt>Distance</dt><dd>{}{} hops, from the TTL</dd>\n", id.distance_is_limit ? "at most " : "",
+          *id.distance);
+    if (id.mtu)
+      put("<dt>Link</dt><dd>MTU {}{}{}</dd>\n", *id.mtu, id.link.empty() ? "" : ": ", escaped(id.link));
+    put("<dt>Doubts</dt><dd>");
+    if (id.inconsistencies.empty()) {
+      put("None.");
+    } else {
+      put("<ul>\n");
+      for (const auto one : id.inconsistencies)
+        put("<li>{} Innocent causes: {}.</li>\n", doubt(one), innocent(one));
+      put("</ul>");
+    }
+    put("</dd>\n");
+    if (!agent.empty()) put("<dt>User-Agent</dt><dd><code>{}</code></dd>\n", escaped(agent.substr(0, 512)));
+    put("<dt>How we have it</dt><dd>{} {}", source_words(syn.source), proof_words(syn.proof));
+    if (syn.age_ns) put(" It came {} before we asked for it.", duration(*syn.age_ns));
+    if (const auto copies = syn->arrived().retransmits; copies && *copies != 0)
+      put(" It was sent again {} time{}.", *copies, *copies == 1 ? "" : "s");
+    put("</dd>\n</dl></section>\n");
+  }
+
+  // ---- the header as the RFCs draw it: 32 columns, a bit each ----
+
+  struct bits {
+    unsigned width;
+    std::string_view name;
+    std::string value;
+  };
+  void row(std::initializer_list<bits> cells) {
+    put("<tr>");
+    for (const bits& b : cells)
+      put("<td colspan=\"{}\"><span>{}</span> <b>{}</b></td>", b.width, b.name, b.value);
+    put("</tr>\n");
+  }
+  void begin_drawing(std::string_view name, std::string_view source) {
+    put("<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table "
+        "class=\"bits\"><caption>{} "
+        "({})</caption>\n<thead><tr>",
+        name, name, source);
+    for (int i = 0; i < 4; ++i) put("<th scope=\"col\" colspan=\"8\">bits {} to {}</th>", 8 * i, 8 * i + 7);
+    put("</tr></thead>\n<tbody>\n");
+  }
+  void end_drawing() { put("</tbody></table></div>\n"); }
+
+  static std::string number(std::uint64_t n) { return fmt::format("{}", n); }
+  static std::string hex(std::uint64_t n, int digits) { return fmt::format("0x{:0{}x}", n, digits); }
+
+  void drawing(const syn_record& syn) {
+    const auto ip = syn.ip();
+    const auto tcp = syn.tcp();
+    const std::uint8_t* const at = syn.bytes().data();
+    put("<section aria-labelledby=\"drawn\"><h2 id=\"drawn\">The header, bit by bit</h2>\n");
+    if (ip.is_v4()) {
+      begin_drawing("IPv4 header", "RFC 791 3.1");
+      row({{4, "version", number(ip.version())},
+           {4, "IHL", number(at[0] & 15U)},
+           {6, "DSCP", number(ip.tos() >> 2)},
+           {2, "ECN", number(ip.tos() & 3U)},
+           {16, "total length", number(ip.total_length())}});
+      row({{16, "identification", number(ip.id())},
+           {3, "flags",
+            fmt::format("{}{}{}", ip.reserved_bit() ? "R" : "-", ip.dont_fragment() ? "D" : "-",
+                        (at[6] & 0x20) != 0 ? "M" : "-")},
+           {13, "fragment offset", number((at[6] & 31U) << 8 | at[7])}});
+      row({{8, "TTL", number(ip.ttl())},
+           {8, "protocol", number(ip.protocol())},
+           {16, "checksum", hex(synfp::detail::load_be16(at + 10), 4)}});
+      row({{32, "source", std::string(syn.source().address_text().view())}});
+      row({{32, "destination", std::string(syn.destination().address_text().view())}});
+      raw_words(syn.ip_options());
+    } else {
+      begin_drawing("IPv6 header", "RFC 8200 3");
+      row({{4, "version", number(ip.version())},
+           {8, "traffic class", number(ip.tos())},
+           {20, "flow label", hex(ip.flow_label(), 5)}});
+      row({{16, "payload length", number(ip.total_length() - 40)},
+           {8, "next header", number(ip.protocol())},
+           {8, "hop limit", number(ip.ttl())}});
+      row({{32, "source (128 bits)", std::string(syn.source().address_text().view())}});
+      row({{32, "destination (128 bits)", std::string(syn.destination().address_text().view())}});
+    }
+    end_drawing();
+    begin_drawing("TCP header", "RFC 9293 3.1");
+    row({{16, "source port", number(tcp.source_port())},
+         {16, "destination port", number(tcp.destination_port())}});
+    row({{32, "sequence number", number(tcp.sequence())}});
+    row({{32, "acknowledgment number", number(tcp.acknowledgment())}});
+    row({{4, "offset", number(tcp.header_length() / 4)},
+         {4, "reserved", number((at[ip_bytes(syn) + 12] & 15U))},
+         {8, "flags", flags(tcp.flags())},
+         {16, "window", number(tcp.window())}});
+    row({{16, "checksum", hex(synfp::detail::load_be16(at + ip_bytes(syn) + 16), 4)},
+         {16, "urgent pointer", number(tcp.urgent_pointer())}});
+    raw_words(tcp.option_bytes());
+    end_drawing();
+    put("</section>\n");
+  }
+  static std::size_t ip_bytes(const syn_record& syn) {
+    return syn.bytes().size() - syn.tcp().header_length();
+  }
+  static std::string flags(unsigned set) {
+    std::string named;
+    constexpr std::array<const char*, 9> names{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS"};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if ((set >> i & 1) == 0) continue;
+      if (!named.empty()) named += ' ';
+      named += names[i];
+    }
+    return named;
+  }
+  void raw_words(std::span<const std::uint8_t> bytes) {
+    for (std::size_t i = 0; i + 4 <= bytes.size(); i += 4) {
+      put("<tr>");
+      for (std::size_t j = i; j < i + 4; ++j)
+        put("<td colspan=\"8\" class=\"option\"><b>{:02x}</b></td>", bytes[j]);
+      put("</tr>\n");
+    }
+  }
+
+  // ---- what the fields mean ----
+
+  void fact(std::string_view name, std::string_view value, std::string_view meaning) {
+    put("<tr><th scope=\"row\">{}</th><td><code>{}</code></td><td>{}</td></tr>\n", name, value, meaning);
+  }
+
+  void fields(const syn_record& syn) {
+    const auto ip = syn.ip();
+    const auto tcp = syn.tcp();
+    const auto known = tcp.known();
+    put("<section aria-labelledby=\"fields\"><h2 id=\"fields\">What the fields say</h2>\n"
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Fields\" tabindex=\"0\"><table "
+        "class=\"facts\"><thead><tr><th "
+        "scope=\"col\">Field</th><th scope=\"col\">Value</th><th scope=\"col\">What it "
+        "says</th></tr></thead>\n"
+        "<tbody>\n");
+    const unsigned first = synfp::fingerprint::initial_ttl(syn);
+    fact(
+        ip.is_v4() ? "TTL" : "Hop limit", number(ip.ttl()),
+        fmt::format(
+            "Every router takes one. Systems start at 64 (Linux, BSD, Apple), 128 (Windows) or 255; this one "
+            "probably at {}.",
+            first));
+    if (ip.is_v4()) {
+      fact("Don&#39;t fragment", ip.dont_fragment() ? "set" : "clear",
+           "Set for path MTU discovery (RFC 1191), as nearly every system does today.");
+      fact("Identification", number(ip.id()),
+           "Numbers the fragments of a packet. With &#34;don&#39;t fragment&#34; it may be anything: some "
+           "systems send "
+           "0, some count.");
+    } else {
+      fact("Flow label", hex(ip.flow_label(), 5),
+           "The same for all packets of a connection (RFC 6437). Some systems leave it 0.");
+    }
+    fact("DSCP, ECN", fmt::format("{}, {}", ip.tos() >> 2, ip.tos() & 3),
+         "A wish for priority, and congestion marks.");
+    fact("Window", number(tcp.window()), window_words(tcp.window(), known.mss));
+    fact("Flags", flags(tcp.flags()),
+         (tcp.flags() & (synfp::tcp_view::ece | synfp::tcp_view::cwr)) != 0
+             ? "ECE and CWR in a SYN ask for explicit congestion notification (RFC 3168)."
+             : "A plain SYN: it does not ask for explicit congestion notification (RFC 3168).");
+    fact("Sequence number", number(tcp.sequence()),
+         "Where this connection&#39;s bytes begin to be counted; chosen at "
+         "random (RFC 6528).");
+    if (syn.has_payload())
+      fact("Data", number(ip.total_length() - syn.tcp_offset() - tcp.header_length()) + " bytes",
+           "Data in a SYN: TCP Fast Open (RFC 7413), or a prober.");
+    put("</tbody></table></div></section>\n");
+  }
+
+  static std::string window_words(unsigned window, std::optional<std::uint16_t> mss) {
+    std::string said = "How much the sender takes before it hears of us, not scaled in a SYN (RFC 7323).";
+    if (mss && *mss != 0 && window > *mss && window % *mss == 0)
+      said += fmt::format(" It is {} times the MSS, which is how Linux chooses it.", window / *mss);
+    if (window == 65535) said += " 65535 is the most there is: Apple, Windows and BSD.";
+    return said;
+  }
+
+  void options(const syn_record& syn) {
+    const auto tcp = syn.tcp();
+    put("<section aria-labelledby=\"options\"><h2 id=\"options\">TCP options, in their order</h2>\n"
+        "<p>The order is the implementation&#39;s handwriting: it hardly ever changes between "
+        "versions.</p>\n<ol>\n");
+    auto walk = tcp.options();
+    while (const auto o = walk.next()) {
+      std::string bytes;
+      for (const auto b : o->data) bytes += fmt::format("{:02x}", b);
+      put("<li><b>{}</b> <span>kind {}{}{}</span> {}</li>\n", option_name(o->kind), o->kind,
+          bytes.empty() ? "" : ", ", bytes, option_words(*o));
+    }
+    if (walk.end_of_list()) put("<li><b>End of options</b> <span>kind 0</span> The rest is padding.</li>\n");
+    put("</ol>\n");
+    if (walk.malformed()) put("<p>Then an option whose length does not fit.</p>\n");
+    put("</section>\n");
+  }
+
+  static std::string option_words(const synfp::tcp_option& o) {
+    const auto& d = o.data;
+    if (o.kind == synfp::tcp_option::mss && d.size() == 2)
+      return fmt::format("Segments of at most {} bytes, please: the link&#39;s MTU less the headers.",
+                         synfp::detail::load_be16(d.data()));
+    if (o.kind == synfp::tcp_option::window_scale && d.size() == 1)
+      return fmt::format("My windows will be times 2<sup>{}</sup> (RFC 7323).", d[0]);
+    if (o.kind == synfp::tcp_option::sack_permitted)
+      return "I understand selective acknowledgments (RFC 2018).";
+    if (o.kind == synfp::tcp_option::timestamps && d.size() == 8)
+      return fmt::format("My clock says {} (RFC 7323). Most systems add a random offset per connection.",
+                         synfp::detail::load_be32(d.data()));
+    if (o.kind == synfp::tcp_option::nop) return "Padding, to align what follows.";
+    if (o.kind == 34) return "TCP Fast Open (RFC 7413).";
+    if (o.kind == 30) return "Multipath TCP (RFC 8684).";
+    return "";
+  }
+
+  void fingerprints(const syn_record& syn) {
+    put("<section aria-labelledby=\"prints\"><h2 id=\"prints\">What others call it</h2>\n"
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Fingerprints\" "
+        "tabindex=\"0\"><table><thead><tr><th "
+        "scope=\"col\">Format</th><th scope=\"col\">Fingerprint</th></tr></thead>\n<tbody>\n");
+    const auto print = [this](std::string_view name, const auto& value) {
+      put("<tr><th scope=\"row\">{}</th><td><code>{}</code></td></tr>\n", name,
+          value ? escaped(value->view()) : text("cannot be written in this format"));
+    };
+    namespace f = synfp::fingerprint;
+    print("p0f 3", f::p0f(syn));
+    print("MuonFP", std::optional(f::muonfp(syn)));
+    print("HAProxy", std::optional(f::haproxy(syn)));
+    print("Satori", f::satori(syn));
+    print("nDPI", f::ndpi(syn));
+    print("pf (OpenBSD)", f::pfos(syn));
+    put("</tbody></table></div>\n<p>If your system has no name above, you can give it one: copy the line of "
+        "p0f, and say "
+        "what sent it. How entries get in, CONTRIBUTING says. This page sends and keeps "
+        "nothing.</p></section>\n");
+  }
+
+  void recent() {
+    put("<section aria-labelledby=\"recent\"><h2 id=\"recent\">Recent handshakes</h2>\n"
+        "<p id=\"live\" role=\"status\">This list needs JavaScript.</p>\n"
+        "<div class=\"scroll\" role=\"region\" aria-label=\"List of recent handshakes\" "
+        "tabindex=\"0\"><table><thead><tr><th "
+        "scope=\"col\">Address, shortened</th><th scope=\"col\">System</th><th "
+        "scope=\"col\">Signature</th></tr></thead>"
+        "\n<tbody id=\"rows\"></tbody></table></div></section>\n");
+  }
+
+  static std::string duration(std::uint64_t ns) {
+    if (ns < 1'000'000) return fmt::format("{} &#181;s", ns / 1000);
+    if (ns < 10'000'000'000) return fmt::format("{} ms", ns / 1'000'000);
+    return fmt::format("{} s", ns / 1'000'000'000);
+  }
+
+  text out_;
+};
+
+/// Of an element of Accept, in thousandths (RFC 9110 12.4.2); what is malformed is not wanted.
+inline unsigned weight_of(std::string_view range) {
+  while (true) {
+    const auto semicolon = range.find(';');
+    if (semicolon == range.npos) return 1000;
+    range = range.substr(semicolon + 1);
+    std::string_view parameter = synfp::http::detail::trim(range.substr(0, range.find(';')));
+    if (parameter.size() < 3 || (parameter[0] | 32) != 'q' || parameter[1] != '=') continue;
+    parameter.remove_prefix(2);
+    unsigned weight = 0, unit = 1000;
+    for (const char c : parameter) {
+      if (c == '.' && unit == 100) continue;
+      if (c < '0' || c > '9' || unit == 0) return 0;
+      weight += static_cast<unsigned>(c - '0') * unit;
+      unit /= 10;
+    }
+    return weight <= 1000 ? weight : 0;
+  }
+}
+
+/// Whether HTML is asked for, and JSON not more (RFC 9110 12.5.1): browsers do that, programs that take
+/// anything do not.
+inline bool wants_page(const synfp::http::request& q) {
+  unsigned html = 0, json = 0;
+  for (const auto field : q.headers()) {
+    if (!synfp::http::detail::equal(field.name, "accept")) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      const std::string_view range = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), range.size() + 1));
+      const std::string_view type = synfp::http::detail::trim(range.substr(0, range.find(';')));
+      if (synfp::http::detail::equal(type, "text/html")) html = weight_of(range);
+      if (synfp::http::detail::equal(type, "application/json")) json = weight_of(range);
+    }
+  }
+  return html != 0 && html >= json;
+}
+
+inline synfp::http::response asset(std::string_view type, std::string_view body) {
+  synfp::http::response r = synfp::http::text(body);
+  // Valid fields, all of them.
+  (void)r.set_content_type(type);
+  (void)r.add_header("Cache-Control", "max-age=3600");
+  (void)r.add_header("X-Content-Type-Options", "nosniff");
+  return r;
+}
+
+/// GET / for a browser.
+inline synfp::http::response respond(const synfp::http::request& q,
+                                     const synfp::fingerprint::identifier& who) {
+  synfp::http::response r = synfp::http::html(page().build(q, who));
+  // All of them are valid fields.
+  (void)r.add_header("Content-Security-Policy", content_security_policy);
+  (void)r.add_header("X-Content-Type-Options", "nosniff");
+  (void)r.add_header("Referrer-Policy", "no-referrer");
+  (void)r.add_header("Cache-Control", "no-store");
+  (void)r.add_header("Vary", "Accept");
+  return r;
+}
+
+}  // namespace visitor
