@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Shows each visitor what their TCP handshake says about them: GET / answers with the SYN that opened the
 // connection, as JSON, and as a page if that is what is asked for. What it shows: a probe chosen at run time,
-// sources composed, routes, server-sent events, graceful stop. What it leaves out: TLS, access control.
+// sources composed, routes, server-sent events, graceful stop, an access log, metrics. What it leaves out:
+// TLS, access control.
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
@@ -14,16 +15,24 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <map>
 #include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <synfp/capture/first_of.hpp>
+#include <synfp/capture/metrics.hpp>
 #include <synfp/capture/probe.hpp>
 #include <synfp/capture/saved_syn.hpp>
 #include <synfp/fingerprint/identify.hpp>
+#include <synfp/http/access_log.hpp>
+#include <synfp/http/health.hpp>
+#include <synfp/http/metrics.hpp>
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/json.hpp>
@@ -51,6 +60,10 @@ struct settings {
   bool flow_aware = false;
   std::string pins;
   std::string pin_group;
+  std::string access_log;
+  http::log_format access_log_format = http::log_format::combined;
+  bool metrics = false;
+  std::string metrics_at;  // empty: beside GET /
 };
 
 /// GET /: everything that is known of the connection's SYN.
@@ -127,21 +140,25 @@ int fail(const setup_error& why) {
   return 2;
 }
 
-// SIGINT, SIGTERM and SIGHUP stop the server: the first in order, a second one at once. Blocked in every
-// thread but this one's.
+// SIGINT, SIGTERM and SIGHUP stop the server: the first in order, a second one at once. SIGHUP reloads
+// instead if there is something to reload. Blocked in every thread but this one's.
 class stop_on_signal {
  public:
-  explicit stop_on_signal(net::server& server) {
+  explicit stop_on_signal(net::server& server, std::function<void()> reload = {}) {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
     sigaddset(&signals_, SIGHUP);
     sigaddset(&signals_, SIGUSR1);  // from the destructor
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    waiter_ = std::thread([this, &server] {
+    waiter_ = std::thread([this, &server, reload = std::move(reload)] {
       bool again = false;
       for (int number = 0; sigwait(&signals_, &number) == 0 && !done_;) {
         if (number == SIGUSR1) continue;
+        if (number == SIGHUP && reload) {
+          reload();
+          continue;
+        }
         server.stop(again ? std::chrono::seconds(0) : std::chrono::seconds(10));
         again = true;
       }
@@ -161,10 +178,131 @@ class stop_on_signal {
   std::thread waiter_;
 };
 
+// ---- observing ----
+
+/// What --access-log and --metrics ask for.
+class watcher {
+ public:
+  /// `records`: of the probe, if there is one.
+  explicit watcher(const capture::table* records) : records_(records) {}
+
+  setup_result<void> listen(const settings& s) {
+    metrics_wanted_ = s.metrics;
+    if (s.metrics_at.empty()) return {};
+    const auto address = net::server::parse(s.metrics_at);
+    if (!address) return address.error();
+    auto server = net::server::open({*address}, none_);
+    if (!server) return std::move(server).error();
+    own_.emplace(*std::move(server));
+    return {};
+  }
+  /// With the privileges that SIGHUP will find, which are none. Starts a thread, which would keep others.
+  setup_result<void> open_log(const settings& s) {
+    if (s.access_log.empty()) return {};
+    http::access_log_options options;
+    options.format = s.access_log_format;
+    options.notice = [](std::string_view text) { say_if_read("echo_server: {}\n", text); };
+    auto log = http::access_log::open(s.access_log, options);
+    if (!log) return std::move(log).error();
+    log_.emplace(*std::move(log));
+    return {};
+  }
+  watcher(const watcher&) = delete;
+  watcher& operator=(const watcher&) = delete;
+  ~watcher() {
+    if (!thread_.joinable()) return;
+    own_->stop(std::chrono::seconds(1));
+    thread_.join();
+  }
+
+  bool needed() const { return log_ || metrics_wanted_; }
+  bool pages_beside() const { return metrics_wanted_ && !own_; }
+  auto metrics_route() const {
+    return http::get<"/metrics">(metrics_.page([this](auto& out) {
+      if (records_ != nullptr)
+        capture::write_metrics(out, *records_, capture::census::take(*records_, capture::now_ns()));
+      if (log_) out.counter("synfp_access_log_dropped", "Lines that the access log lost.", log_->dropped());
+    }));
+  }
+  auto health_route() const { return http::get<"/healthz">(health_.page()); }
+
+  /// Serves the pages on an address of their own, until the server has ended: also while that stops.
+  void start() {
+    if (!own_) return;
+    say("echo_server: metrics on http://{}/metrics\n", own_->local().front().text().view());
+    thread_ = std::thread([this] {
+      const http::routes routes{metrics_route(), health_route()};
+      const auto ended = own_->try_run(
+          [&routes](net::listener& listener) -> task<> {
+            while (auto accepted = co_await listener.accept())
+              spawn(http::serve(std::move(*accepted), routes));
+          },
+          [] {});
+      if (!ended) say_if_read("echo_server: no metrics any more: {}\n", ended.error().message);
+    });
+  }
+
+  http::metrics& metrics() { return metrics_; }
+  /// The server accepts nobody any more.
+  void stopping() { health_.stop(); }
+  void reopen() {
+    const auto done = log_->reopen();
+    if (!done) say_if_read("echo_server: {}; the old one goes on\n", done.error().message);
+  }
+
+  // An observer.
+  void opened(const net::connection_facts& facts) noexcept {
+    if (metrics_wanted_) metrics_.opened(facts);
+  }
+  void closed(const net::connection_facts& facts) noexcept {
+    if (metrics_wanted_) metrics_.closed(facts);
+  }
+  void answered(const http::exchange& e) noexcept {
+    if (log_) log_->answered(e);
+    if (metrics_wanted_) metrics_.answered(e);
+  }
+
+ private:
+  const capture::table* records_;
+  bool metrics_wanted_ = false;
+  std::optional<http::access_log> log_;
+  http::metrics metrics_;
+  http::health health_;
+  capture::none none_;
+  std::optional<net::server> own_;
+  std::thread thread_;
+};
+
+/// Accepts and serves until it is stopped. `seen` gets each connection first.
+template <class Seen, class... Routes>
+setup_result<void> run(net::server& server, const http::routes<Routes...>& routes,
+                       const http::serve_options& serving, watcher& watch, const Seen& seen,
+                       const std::function<void()>& announce) {
+  if (!watch.needed()) {
+    return server.try_run(
+        [&](net::listener& listener) -> task<> {
+          while (auto accepted = co_await listener.accept()) {
+            seen(*accepted, listener);
+            spawn(http::serve(std::move(*accepted), routes, serving));
+          }
+        },
+        announce);
+  }
+  return server.try_run(
+      [&](net::listener& listener) -> task<> {
+        const http::metrics::watch counted(watch.metrics(), listener);
+        while (auto accepted = co_await listener.accept()) {
+          seen(*accepted, listener);
+          spawn(http::serve(std::move(*accepted), routes, serving, watch));
+        }
+        watch.stopping();
+      },
+      announce);
+}
+
 /// `how`: lines about the capture, said once it listens.
-template <capture::source Source>
-int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s,
-          std::string_view how = {}) {
+int serve(net::server& server, watcher& watch, complaints& wrong, std::string_view name, const settings& s,
+          std::string_view how) {
   // Read by every thread, changed by none.
   const fingerprint::flow_reading flow =
       s.flow_aware ? fingerprint::flow_reading::aware : fingerprint::flow_reading::p0f;
@@ -174,49 +312,62 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
     if (!database) return fail(database.error());
     who.add(*std::move(database), flow);
   }
+  if (const auto listens = watch.listen(s); !listens) return fail(listens.error());
+  if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
+  if (const auto opened = watch.open_log(s); !opened) return fail(opened.error());
 
+  visitor::recent recent;
+  const auto seen = [&](const net::accepted& a, net::listener& listener) {
+    recent.add(a.peer, a.syn, who, listener.ring().now());
+  };
+  const auto index = http::get<"/">([&who](const http::request& request) {
+    return visitor::wants_page(request) ? visitor::respond(request, who) : describe(request, who);
+  });
+  const auto events =
+      http::get<"/events">([&recent](const http::request&) { return visitor::follow(recent); });
+  const auto style = http::get<"/visitor.css">(
+      [](const http::request&) { return visitor::asset("text/css; charset=utf-8", visitor::style_sheet); });
+  const auto script = http::get<"/visitor.js">(
+      [](const http::request&) { return visitor::asset("text/javascript; charset=utf-8", visitor::script); });
+  http::serve_options serving;
+  serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
+  std::function<void()> reload;
+  if (!s.access_log.empty() && s.access_log != "-") reload = [&watch] { watch.reopen(); };
+  const stop_on_signal stopper(server, std::move(reload));
+  const auto announce = [&] {
+    std::string where;
+    for (const endpoint& e : server.local()) {
+      if (!where.empty()) where += ',';
+      where += e.text().view();
+    }
+    if (!how.empty()) say("{}", how);
+    watch.start();
+    fmt::print("listening on {} capture={}\n", where, name);
+    std::fflush(stdout);
+  };
+  setup_result<void> ended;
+  if (watch.pages_beside()) {
+    const http::routes routes{index, events, style, script, watch.metrics_route(), watch.health_route()};
+    ended = run(server, routes, serving, watch, seen, announce);
+  } else {
+    const http::routes routes{index, events, style, script};
+    ended = run(server, routes, serving, watch, seen, announce);
+  }
+  return ended ? 0 : fail(ended.error());
+}
+
+/// `records`: of the source, if it has any.
+template <capture::source Source>
+int serve(const std::vector<endpoint>& addresses, Source& source, std::string_view name, const settings& s,
+          std::string_view how = {}, const capture::table* records = nullptr) {
   complaints wrong;
   net::server_options options;
   options.threads = s.threads;
   options.notice = [](std::string_view text) { say_if_read("echo_server: {}\n", text); };
   options.on_error = [&wrong](const std::exception_ptr& why) { wrong.add(why); };
+  watcher watch(records);  // outlives the server
   auto server = net::server::open(addresses, source, options);
-  if (!server) return fail(server.error());
-  if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
-
-  visitor::recent recent;
-  const http::routes routes{
-      http::get<"/">([&who](const http::request& request) {
-        return visitor::wants_page(request) ? visitor::respond(request, who) : describe(request, who);
-      }),
-      http::get<"/events">([&recent](const http::request&) { return visitor::follow(recent); }),
-      http::get<"/visitor.css">([](const http::request&) {
-        return visitor::asset("text/css; charset=utf-8", visitor::style_sheet);
-      }),
-      http::get<"/visitor.js">([](const http::request&) {
-        return visitor::asset("text/javascript; charset=utf-8", visitor::script);
-      })};
-  http::serve_options serving;
-  serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
-  const stop_on_signal stopper(*server);
-  const auto accept_all = [&routes, &serving, &recent, &who](net::listener& listener) -> task<> {
-    while (auto accepted = co_await listener.accept()) {
-      recent.add(accepted->peer, accepted->syn, who, listener.ring().now());
-      spawn(http::serve(std::move(*accepted), routes, serving));
-    }
-  };
-  const auto announce = [&] {
-    std::string where;
-    for (const endpoint& e : server->local()) {
-      if (!where.empty()) where += ',';
-      where += e.text().view();
-    }
-    if (!how.empty()) say("{}", how);
-    fmt::print("listening on {} capture={}\n", where, name);
-    std::fflush(stdout);
-  };
-  const auto ended = server->try_run(accept_all, announce);
-  return ended ? 0 : fail(ended.error());
+  return server ? serve(*server, watch, wrong, name, s, how) : fail(server.error());
 }
 
 /// --pin: nothing, the pins while they live, or why not.
@@ -264,10 +415,10 @@ int serve_with(const std::vector<endpoint>& addresses, Probe& probe, std::string
   for (const capture::attached_interface& one : probe.attached())
     how += fmt::format("echo_server: attached to {} ({}{})\n", one.name, to_string(one.mode),
                        one.replaced ? ", in place of what a killed process had left there" : "");
-  if (why.empty()) return serve(addresses, probe, name, s, how);
+  if (why.empty()) return serve(addresses, probe, name, s, how, &probe.records());
   capture::saved_syn saved;
   capture::first_of both(probe, saved);
-  return serve(addresses, both, name + "+saved_syn", s, how);
+  return serve(addresses, both, name + "+saved_syn", s, how, &probe.records());
 }
 
 template <hook Hook>
@@ -338,10 +489,28 @@ int main(int argc, char** argv) try {
                  "watch --pinned'; what a killed server left there is replaced")
       ->type_name("DIR");
   app.add_option("--pin-group", s.pin_group, "who may open the pins besides their owner")->type_name("GROUP");
+  app.add_option("--access-log", s.access_log,
+                 "a line for each response: a file, which SIGHUP opens anew, or - for stderr")
+      ->type_name("FILE|-");
+  const std::map<std::string, http::log_format> formats{{"common", http::log_format::common},
+                                                        {"combined", http::log_format::combined},
+                                                        {"json", http::log_format::json}};
+  const CLI::Option* const format =
+      app.add_option("--access-log-format", s.access_log_format,
+                     "how a line looks: common, combined or json; p0f's signature is in each")
+          ->transform(CLI::CheckedTransformer(formats).description(""))
+          ->type_name("FORMAT")
+          ->default_str("combined");
+  const CLI::Option* const metrics =
+      app.add_option(
+             "--metrics", s.metrics_at,
+             "GET /metrics and GET /healthz, on an address of their own or, without one, beside GET /")
+          ->expected(0, 1)
+          ->type_name("[ADDR:PORT]");
   app.footer(
       R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
-at once. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start or an error
-ended it.)");
+at once. With an access log in a file, SIGHUP opens that anew instead. Once it listens it has given up every
+capability. Exit status: 0; 2 if it could not start or an error ended it.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });
@@ -351,6 +520,9 @@ ended it.)");
     return app.exit(e) == 0 ? 0 : 2;
   }
   const bool on_interfaces = s.capture == "xdp" || s.capture == "tcx";
+  s.metrics = metrics->count() != 0;
+  if (format->count() != 0 && s.access_log.empty())
+    return fail({errc::invalid, 0, "--access-log-format goes with --access-log; add it"});
   if (s.interfaces.empty() && on_interfaces)
     return fail({errc::invalid, 0,
                  "--capture " + s.capture + " needs --interface NAME; see 'ip link' for their names"});

@@ -513,6 +513,239 @@ class Http(unittest.TestCase):
         self.assertEqual(exchange(sock, b"GET / HT")[0], 408)
 
 
+class Observing(unittest.TestCase):
+    """--access-log and --metrics."""
+
+    def setUp(self):
+        self.space = Namespace("o")
+        self.addCleanup(self.space.delete)
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.log = os.path.join(self.directory.name, "access.log")
+
+    def start(self, *options):
+        server = Server("--listen", f"127.0.0.1:{PORT}", *options, inside=self.space)
+        self.addCleanup(server.stop)
+        return server
+
+    def connect(self, port=PORT):
+        with self.space:
+            sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.addCleanup(sock.close)
+        return sock
+
+    def get(self, target, port=PORT, fields=""):
+        return exchange(self.connect(port), f"GET {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode())
+
+    def lines(self, count, path=None):
+        """The lines of the log, once there are so many."""
+        deadline = time.monotonic() + 10
+        while True:
+            text = pathlib.Path(path or self.log).read_text()
+            if text.count("\n") >= count:
+                self.assertTrue(text.endswith("\n"), text)
+                self.assertEqual(text.count("\n"), count, text)
+                return text.splitlines()
+            self.assertLess(time.monotonic(), deadline, text)
+            time.sleep(0.02)
+
+    def test_a_line_for_each_response_and_the_next_file_after_sighup(self):
+        server = self.start("--access-log", self.log, "--access-log-format", "common")
+        signature = json.loads(self.get("/")[2])["fingerprint"]["p0f"]
+        self.get("/no")
+        sock = self.connect()
+        sock.sendall(b"GET / HTTP/2.0\r\n\r\n")
+        self.assertEqual(response(sock)[0], 505)
+        lines = self.lines(3)
+        for line, (request, status) in zip(lines, (("GET / HTTP/1.1", 200), ("GET /no HTTP/1.1", 404),
+                                                   ("GET / HTTP/2.0", 505))):
+            self.assertRegex(line, r"^127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "
+                             f'"{re.escape(request)}" {status} \\d+ "{re.escape(signature)}"$')
+        self.assertEqual(os.stat(self.log).st_mode & 0o777, 0o640)
+        os.rename(self.log, self.log + ".1")
+        server.process.send_signal(signal.SIGHUP)
+        while not os.path.exists(self.log):
+            time.sleep(0.01)
+        self.get("/later")
+        self.assertIn('"GET /later HTTP/1.1" 404', self.lines(1)[0])
+        self.assertEqual(len(self.lines(3, self.log + ".1")), 3)
+        # A file that cannot be opened: it is said, and the old one goes on.
+        os.rename(self.log, self.log + ".2")
+        os.mkdir(self.log)
+        server.process.send_signal(signal.SIGHUP)
+        self.get("/still")
+        self.assertIn("/still", self.lines(2, self.log + ".2")[1])
+        self.assertEqual(server.stop(), 0)
+        self.assertIn(f"cannot open the access log '{self.log}': Is a directory", server.errors)
+
+    def test_without_a_file_sighup_ends_it(self):
+        server = self.start("--access-log", "-", "--access-log-format", "json")
+        self.get("/?on-stderr")
+        self.assertEqual(server.stop(signal.SIGHUP), 0)
+        line = json.loads(next(line for line in server.errors.splitlines() if line.startswith("{")))
+        self.assertEqual((line["request"], line["status"], line["capture"]["source"]),
+                         ("GET /?on-stderr HTTP/1.1", 200, "reuseport"))
+
+    def test_clients_write_no_lines(self):
+        self.start("--access-log", self.log)
+        evil = '" 200 1 "-" "\n127.0.0.1 - - [x] "GET /admin'
+        sock = self.connect()
+        sock.sendall(b"GET /\x1b[2J" + evil.encode() + b" HTTP/1.1\r\n\r\n")
+        self.assertEqual(response(sock)[0], 400)
+        sock = self.connect()
+        sock.sendall(b'GET /"\\" HTTP/1.1\r\nHost: x\r\nUser-Agent: "\\x22" \xff\xc3\xa9\r\nReferer: a" "b\r\n\r\n')
+        self.assertEqual(response(sock)[0], 400)  # '\' in a path
+        status, _, _ = exchange(self.connect(), b'GET /" HTTP/1.1\r\nHost: x\r\nUser-Agent: "\\x22" \xff\xc3\xa9\r\n'
+                                b'Referer: a" "b\r\n\r\n')
+        self.assertEqual(status, 404)
+        lines = self.lines(3)
+        for line in lines:
+            self.assertRegex(line, r'^127\.0\.0\.1 - - \[[^]]+\] "[^"]*" \d{3} \d+ "[^"]*" "[^"]*" "[^"]*"$')
+            self.assertTrue(line.isascii() and line.isprintable(), line)
+        self.assertIn(r'"GET /\x1B[2J\x22 200 1 \x22-\x22 \x22"', lines[0])
+        self.assertIn(r'"GET /\x22 HTTP/1.1" 404 10 "a\x22 \x22b" "\x22\x5Cx22\x22 \xFF\xC3\xA9"', lines[2])
+
+    def ask_much(self, count):
+        """Pipelined requests on one connection; all must be answered."""
+        sock = self.connect()
+        got = b""
+        for _ in range(count // 100):
+            sock.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+            answered = 0
+            while answered < 100:
+                more = sock.recv(65536)
+                self.assertTrue(more)
+                answered = answered + (got[-20:] + more).count(b"HTTP/1.1 404 ") - got[-20:].count(b"HTTP/1.1 404 ")
+                got = more
+        sock.close()
+
+    def test_a_pipe_that_nobody_reads_stalls_nobody(self):
+        os.mkfifo(self.log)
+        reader = os.open(self.log, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        server = self.start("--access-log", self.log)
+        self.ask_much(20000)  # more than the pipe and the buffer hold
+        lines = b""
+
+        def read_all():
+            nonlocal lines
+            while server.process.poll() is None:
+                try:
+                    lines += os.read(reader, 65536)
+                except BlockingIOError:
+                    time.sleep(0.001)
+        thread = threading.Thread(target=read_all)
+        thread.start()
+        self.assertEqual(server.stop(), 0)
+        thread.join()
+        try:
+            while more := os.read(reader, 65536):
+                lines += more
+        except BlockingIOError:
+            pass
+        whole = [line for line in lines.decode().splitlines() if not line.startswith("#")]
+        for line in whole:
+            self.assertRegex(line, r'^127\.0\.0\.1 - - \[[^]]+\] "GET /x HTTP/1.1" 404 10 "-" "-" "4:[^"]+"$')
+        dropped = sum(int(n) for n in re.findall(r"^# (\d+) lines? dropped$", lines.decode(), re.M))
+        self.assertGreater(dropped, 0)
+        self.assertEqual(len(whole) + dropped, 20000)
+
+    def test_a_full_disk_stalls_nobody_and_is_said(self):
+        disk = os.path.join(self.directory.name, "disk")
+        os.mkdir(disk)
+        sh(f"mount -t tmpfs -o size=64k tmpfs {disk}")
+        self.addCleanup(sh, f"umount {disk}")
+        log = os.path.join(disk, "log")
+        server = self.start("--access-log", log)
+        self.ask_much(2000)
+        time.sleep(0.2)
+        full = pathlib.Path(log).read_bytes()
+        self.assertEqual(len(full), 65536)
+        self.assertFalse(full.endswith(b"\n"))  # in the middle of a line
+        sh(f"mount -o remount,size=4m {disk}")
+        self.assertEqual(self.get("/")[0], 200)
+        for line in self.lines(2001, log):  # that line went on where it was
+            self.assertRegex(line, r'^127\.0\.0\.1 - - \[[^]]+\] "GET /x? HTTP/1.1" \d+ \d+ "-" "-" "4:[^"]+"$')
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("cannot write the access log: No space left on device", server.errors)
+        self.assertIn("the access log is written again", server.errors)
+
+    def check_metrics(self, port):
+        """What promtool and the parser of OpenMetrics say, and the samples."""
+        status, headers, body = self.get("/metrics", port)
+        self.assertEqual((status, headers["content-type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
+        judged = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True)
+        self.assertEqual((judged.returncode, judged.stdout, judged.stderr), (0, b"", b""))
+        status, headers, body = self.get("/metrics", port, "Accept: application/openmetrics-text; version=1.0.0\r\n")
+        self.assertEqual(headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        parsed = subprocess.run(["/usr/bin/python3", "-c", """
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+print(json.dumps([[s.name, s.labels, s.value]
+                  for f in text_string_to_metric_families(sys.stdin.read()) for s in f.samples]))
+"""], input=body.decode(), stdout=subprocess.PIPE, text=True, check=True).stdout
+        return {(name, *sorted(labels.values())): value for name, labels, value in json.loads(parsed)}
+
+    def test_metrics_on_their_own_address(self):
+        server = self.start("--metrics", "127.0.0.1:18081", "--threads", "2", "--access-log", self.log)
+        for _ in range(20):
+            signature = json.loads(self.get("/")[2])["fingerprint"]["p0f"]
+        self.assertEqual(self.get("/metrics")[0], 404)  # visitors do not see them
+        sock = self.connect()
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertEqual(response(sock)[0], 400)
+        idle = self.connect()
+        exchange(idle)
+        seen = self.check_metrics(18081)
+        self.assertEqual(seen["synfp_http_requests_total", "2xx", "GET"], 21)
+        self.assertEqual(seen["synfp_http_requests_total", "4xx", "GET"], 2)
+        self.assertEqual(seen["synfp_http_refusals_total", "no Host"], 1)
+        self.assertEqual(seen["synfp_http_responses_total", "routes"], 1)
+        self.assertEqual(seen["synfp_http_request_duration_seconds_count",], 23)
+        self.assertEqual(seen["synfp_http_request_duration_seconds_bucket", "+Inf"], 23)
+        self.assertEqual(seen["synfp_http_connections_total",], 23)
+        self.assertEqual(seen["synfp_server_accepted_total",], 23)
+        self.assertEqual(seen["synfp_capture_found_total", "exact", "reuseport"], 23)
+        self.assertEqual(seen["synfp_fingerprint_connections", signature], 23)
+        self.assertEqual(seen["synfp_stored_total",], 23)  # of the probe
+        self.assertEqual(seen["synfp_access_log_dropped_total",], 0)
+        self.assertGreaterEqual(seen["synfp_http_open_connections",], 1)
+
+        # While it stops, nobody should come any more, and what it waits for can be seen.
+        self.assertEqual(self.get("/healthz", 18081)[0], 200)
+        busy = self.connect()
+        busy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        exchange(idle)
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(idle.recv(1), b"")
+        status, _, body = self.get("/healthz", 18081)
+        self.assertEqual((status, body), (503, b"stopping\n"))
+        self.assertEqual(self.check_metrics(18081)["synfp_http_open_connections",], 1)
+        self.assertEqual(exchange(busy, b"\r\n")[0], 200)
+        self.assertEqual(server.stop(), 0)
+        self.assertIn("metrics on http://127.0.0.1:18081/metrics", server.errors)
+
+    def test_metrics_beside_the_page(self):
+        self.start("--capture", "saved-syn", "--metrics")
+        self.assertEqual(self.get("/healthz")[2], b"ok\n")
+        self.assertEqual(self.check_metrics(PORT)["synfp_capture_found_total", "exact", "saved_syn"], 3)
+
+    def test_errors_say_what_to_do(self):
+        def refused(*options):
+            done = subprocess.run(self.space.command(ECHO, "--capture", "saved-syn", *options), capture_output=True,
+                                  text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            return done.stderr
+
+        self.assertIn("--access-log-format goes with --access-log; add it", refused("--access-log-format", "json"))
+        self.assertIn("--access-log-format", refused("--access-log", "-", "--access-log-format", "xml"))
+        self.assertIn("cannot open the access log '/nowhere/log': No such file", refused("--access-log", "/nowhere/log"))
+        os.mkfifo(self.log)
+        self.assertIn("start its reader first", refused("--access-log", self.log))
+        self.assertIn("is not an address and a port", refused("--metrics", "nonsense"))
+
+
 class BetweenNamespaces(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -2,6 +2,7 @@
 // In the steady state a request costs no allocation. Exact numbers of frames are the compiler's business.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -9,10 +10,13 @@
 #include <string>
 #include <string_view>
 
+#include <synfp/http/access_log.hpp>
+#include <synfp/http/metrics.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
 
 #include "../support/loopback.hpp"
+#include "../support/syns.hpp"
 
 // Sanitizers bring their own operator new, and under ASan the pool is bypassed.
 #if defined(__has_feature)
@@ -191,6 +195,70 @@ TEST(http_allocation, none_for_parameters) {
   ask("/texts/" + std::string(100, 'x'));
   { http::text_type fills_the_pool(100, 'x'); }
   ask("/texts/%58" + std::string(99, 'x'));
+}
+
+// What observers do is part of a request.
+void observed_requests(synfp::http::log_format format) {
+  namespace http = synfp::http;
+  auto r = test::make_ring();
+  const http::routes routes{http::get<"/">([](const http::request&) { return http::text("x"); })};
+  auto fd = test::listen_on_loopback();
+  const auto where = test::name_of(fd.get(), false);
+  auto made = listener::create(*r, fd.release());
+  ASSERT_TRUE(made);
+  char name[] = "/tmp/allocation_XXXXXX";
+  const test::fd file(::mkstemp(name));
+  http::metrics metrics;
+  {
+    auto log = http::access_log::open(name, {.format = format});
+    ASSERT_TRUE(log);
+    http::observers both(*log, metrics);
+    auto accept_all = [&]() -> task<> {
+      const http::metrics::watch counted(metrics, *made);
+      while (auto a = co_await made->accept()) {
+        a->syn.record = test::linux_record;
+        a->syn.miss = synfp::miss::none;
+        synfp::spawn(http::serve(std::move(*a), routes, {}, both));
+      }
+    };
+    synfp::spawn(accept_all());
+    const std::string text =
+        "GET /?a HTTP/1.1\r\nHost: a\r\nUser-Agent: \"a\"\r\n\r\nGET /no HTTP/1.1\r\nHost: a\r\n\r\n";
+    std::string back(4096, ' ');
+    auto requests = [&](int connections, int each) {
+      for (int c = 0; c != connections; ++c) {
+        const auto client = test::connect_to(where);
+        for (int i = 0; i != each; ++i) {
+          ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                    static_cast<ssize_t>(text.size()));
+          bool answered = false;
+          for (std::size_t got = 0; !answered;) {
+            r->poll();
+            const auto n = ::recv(client.get(), back.data() + got, back.size() - got, MSG_DONTWAIT);
+            if (n > 0) got += static_cast<std::size_t>(n);
+            answered = std::string_view(back.data(), got).ends_with("\r\n\r\nNot Found\n");
+          }
+        }
+        ASSERT_EQ(::send(client.get(), "\x16", 1, MSG_NOSIGNAL), 1);  // is refused, and that is observed, too
+      }
+      while (synfp::io::spawned() != 1) r->poll();
+    };
+    requests(5, 20);
+    const auto before = allocations;
+    requests(20, 50);
+    EXPECT_EQ(allocations - before, 0u);
+    EXPECT_EQ(log->dropped(), 0u);
+    r->stop();
+    test::run_to_end(*r);
+  }
+  std::string logged(1024 * 1024, ' ');
+  const auto n = ::pread(file.get(), logged.data(), logged.size(), 0);
+  EXPECT_EQ(std::count(logged.begin(), logged.begin() + n, '\n'), 2 * (5 * 20 + 20 * 50) + 25);
+  ::unlink(name);
+}
+TEST(net_allocation, none_for_observers_in_the_steady_state) {
+  observed_requests(synfp::http::log_format::combined);
+  observed_requests(synfp::http::log_format::json);
 }
 
 }  // namespace

@@ -96,6 +96,22 @@ class http_observer : public testing::Test {
     }
     return got;
   }
+  /// A connection on which `bytes` are sent and answered or waited for.
+  std::unique_ptr<Link> connect(std::string_view bytes) {
+    auto link = std::make_unique<Link>(*ring_);
+    synfp::spawn(http::serve(link->server(), net::connection_facts{}, routes_, options, notes));
+    while (!bytes.empty()) {
+      bytes.remove_prefix(link->send(bytes));
+      ring_->poll();
+    }
+    for (int i = 0; i < 5; ++i) ring_->poll();
+    return link;
+  }
+  void finish(std::vector<std::unique_ptr<Link>>& all) {
+    const auto deadline = std::chrono::steady_clock::now() + 5s;
+    for (const auto& link : all) link->close();
+    while (io::spawned() != 0 && std::chrono::steady_clock::now() < deadline) ring_->poll();
+  }
   std::string exchange(std::string_view bytes, bool half_close = true) {
     return exchange_with(notes, bytes, half_close);
   }
@@ -220,6 +236,28 @@ TYPED_TEST(http_observer, sees_what_did_not_arrive_in_time) {
   EXPECT_EQ(this->notes.entries[0].line, "GET /a HTTP/1.1");
   EXPECT_EQ(this->notes.entries[0].request, "-");
   EXPECT_EQ(this->notes.entries[1].request, "/echo");
+}
+
+// The memory of a body that made room for others is gone, and with it what was known of its request.
+TYPED_TEST(http_observer, sees_what_there_was_no_room_for) {
+  this->options.limits.body = 1000;
+  this->options.limits.ring_bodies = 1;  // total() is the least
+  const std::string half =
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + std::string(999, 'b');
+  std::vector<std::unique_ptr<TypeParam>> all;
+  for (int i = 0; i < 200; ++i) all.push_back(this->connect(half));
+  this->finish(all);
+  std::size_t no_room = 0;
+  for (const auto& e : this->notes.entries) {
+    if (e.cause != http::cause::no_room) continue;
+    ++no_room;
+    EXPECT_EQ(e.status, 503);
+    EXPECT_EQ(e.request, "-");
+    EXPECT_EQ(e.line, "");
+    EXPECT_EQ(e.method, http::method::post);
+  }
+  EXPECT_GT(no_room, 0U);
+  EXPECT_EQ(this->notes.gone, 200);
 }
 
 TYPED_TEST(http_observer, several_see_the_same) {

@@ -221,7 +221,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       reason.push_back('\n');
       r.set_body(std::move(reason));
     }
-    (void)parser.parse_head(in.bytes());  // nothing new: its views follow the bytes
+    follow(parser, in.bytes());
     const request q(parser, facts.peer, facts.local, facts.syn);
     const request* const known = parser.head_complete() && !in.empty() ? &q : nullptr;
     if (options.error_response) r = options.error_response(r, parser.refused_for(), known);

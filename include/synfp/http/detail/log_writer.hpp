@@ -258,9 +258,10 @@ class log_writer {
   /// Until nothing is left, or the file takes nothing for a second.
   template <class Drain>
   void finish(Drain again) noexcept {
+    std::uint64_t before = written_;
     int waits = 0;
     for (outcome last = again(); last == outcome::some || last == outcome::blocked; last = again()) {
-      waits = last == outcome::some ? 0 : waits + 1;
+      waits = written_ != std::exchange(before, written_) ? 0 : waits + 1;
       if (waits > 10) return;
       if (last == outcome::blocked) wait(100, true);
     }
@@ -320,6 +321,7 @@ class log_writer {
         return errno == EAGAIN ? outcome::blocked : outcome::failed;
       }
       at += static_cast<std::uint64_t>(n);
+      written_ += static_cast<std::uint64_t>(n);
       torn_ = l.at(at - 1) == '\n' ? nullptr : &l;
       l.begin.store(at, std::memory_order_release);
       done = outcome::some;
@@ -388,7 +390,8 @@ class log_writer {
   bool socket_ = false;
   bool failing_ = false;
   int error_ = 0;
-  log_lane* torn_ = nullptr;  // a part of whose next line is written
+  std::uint64_t written_ = 0;  // bytes
+  log_lane* torn_ = nullptr;   // a part of whose next line is written
   std::thread thread_;
 };
 

@@ -28,6 +28,12 @@ inline std::string_view first_line(std::span<const char> bytes) noexcept {
   return text;
 }
 
+/// Lets the views of `parser` follow the bytes, which may lie elsewhere since it saw them. Apart, so that a
+/// second call does not change what compilers make of the first.
+[[gnu::cold, gnu::noinline]] inline void follow(request_parser& parser, std::span<char> bytes) noexcept {
+  (void)parser.parse_head(bytes);  // there is nothing new in them
+}
+
 /// The calls to an observer, and what they need to know. Empty without one.
 template <class O>
 class observation {
