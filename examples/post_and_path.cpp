@@ -2,7 +2,6 @@
 // Paths, a query and a body: POST /notes keeps a note with its sender's fingerprint, GET /notes?last=N
 // returns the last N. Several threads call the handlers, so what they share has a lock. What clients send is
 // limited.
-#include <charconv>
 #include <cstdio>
 #include <deque>
 #include <mutex>
@@ -29,10 +28,10 @@ int main() try {
   };
   const auto list = [&](const http::request& q) {
     std::size_t n = 10;
-    if (const std::string_view query = q.query(); query.starts_with("last=")) {
-      const char* const end = query.data() + query.size();
-      const auto read = std::from_chars(query.data() + 5, end, n);
-      if (read.ptr != end || read.ec != std::errc()) return http::status(400);
+    if (const auto last = q.query_value("last")) {
+      const auto number = last->number<std::size_t>();
+      if (!number) return http::status(400);
+      n = *number;
     }
     std::string text;
     const std::lock_guard lock(mutex);

@@ -104,4 +104,41 @@ TEST(http_response, nothing_can_be_injected) {
   EXPECT_EQ(written(r), before);
 }
 
+// A handler need not know text_type.
+TEST(http_response, takes_every_kind_of_text) {
+  const std::string string = "some text";
+  const http::text_type pooled(string);
+  const auto check = [&](const http::response& r) { EXPECT_EQ(r.body(), string); };
+  check(http::text(string));
+  check(http::html(std::string(string)));
+  check(http::json(std::string_view(string)));
+  check(http::text("some text"));
+  check(http::text(pooled));
+  check(http::text(http::text_type(string)));
+  http::response r;
+  r.set_body(string);
+  check(r);
+  r.set_body(std::string_view(string));
+  check(r);
+  r.set_body("some text");
+  check(r);
+  r.set_body(pooled);
+  check(r);
+  r.set_body(http::text_type(string));
+  check(r);
+}
+
+TEST(http_response, text_type_next_to_string) {
+  const std::string string = "abc";
+  http::text_type pooled(string);
+  EXPECT_TRUE(pooled == string && string == pooled && std::string(pooled) == string);
+  EXPECT_TRUE(pooled < std::string("abd") && std::string("abb") < pooled && pooled != std::string("ab"));
+  pooled = string;
+  pooled += string;
+  std::string back;
+  back = pooled;
+  back += pooled;
+  EXPECT_EQ(back, "abcabcabcabc");
+}
+
 }  // namespace

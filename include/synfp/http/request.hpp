@@ -12,6 +12,7 @@
 #include <synfp/http/detail/pattern.hpp>
 #include <synfp/http/parser.hpp>
 #include <synfp/http/percent.hpp>
+#include <synfp/http/query.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
@@ -46,6 +47,11 @@ class request {
   std::string_view path() const noexcept { return parsed_->path(); }
   /// The target after the first '?', or empty.
   std::string_view query() const noexcept { return parsed_->query(); }
+  http::query_fields query_fields() const noexcept { return http::query_fields(query()); }
+  /// Of the first field of this name, if there is one.
+  std::optional<encoded_text> query_value(std::string_view name) const noexcept {
+    return query_fields().find(name);
+  }
   /// The text that stands for "{name}" or "{name...}" in the path of the route that answers. Empty if that
   /// has no such parameter.
   encoded_text param(std::string_view name) const noexcept {

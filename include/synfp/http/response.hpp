@@ -14,7 +14,8 @@
 SYNFP_BEGIN_NAMESPACE
 namespace http {
 
-/// The string type of everything that http/ builds per request; its memory comes from the thread's pool.
+/// The string type of everything that http/ builds per request; its memory comes from the thread's pool. Who
+/// has a std::string gives that: it is copied once.
 using text_type = io::pool_string;
 
 /// The reason phrase of a final status code (RFC 9110 15, 6585); empty for a code without one.
@@ -82,6 +83,9 @@ class response {
 
   std::string_view body() const noexcept { return body_; }
   void set_body(text_type body) noexcept { body_ = std::move(body); }
+  /// A copy: of std::string, a literal, and whatever else is text.
+  void set_body(std::string_view body) { body_.assign(body); }
+  void set_body(const char* body) { body_.assign(body); }
 
   std::string_view content_type() const noexcept {
     return type_.empty() ? std::string_view(static_type_) : type_;

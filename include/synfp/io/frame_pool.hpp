@@ -3,10 +3,12 @@
 #pragma once
 
 #include <bit>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <string>
+#include <string_view>
 
 #if defined(__GLIBC__)
 #include <malloc.h>  // malloc_trim
@@ -193,8 +195,16 @@ class pool_allocator {
   friend constexpr bool operator==(pool_allocator, pool_allocator) noexcept { return true; }
 };
 
-/// A string whose memory comes from the pool. Free it on any thread.
+/// A string whose memory comes from the pool. Free it on any thread. Next to std::string: each is made from
+/// the other explicitly, `std::string(pool)`, and assigned and appended as it is; they compare.
 using pool_string = std::basic_string<char, std::char_traits<char>, pool_allocator<char>>;
+
+inline bool operator==(const pool_string& a, const std::string& b) noexcept {
+  return std::string_view(a) == std::string_view(b);
+}
+inline std::strong_ordering operator<=>(const pool_string& a, const std::string& b) noexcept {
+  return std::string_view(a) <=> std::string_view(b);
+}
 
 /// Empties `text` and gives its memory back, which assigning an empty string does not.
 inline void release(pool_string& text) noexcept { pool_string().swap(text); }
