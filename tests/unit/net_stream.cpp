@@ -150,6 +150,44 @@ task<> abandons_flush(ring& r, stream s) {
   r.stop();
 }  // the stream closes with a send in flight: the kernel must not read freed memory (ASan)
 
+// What another coroutine appends between the completion of a send and the resumption of the one that waited
+// for it is for another flush.
+TEST(net_stream, a_flush_that_is_done_stays_done_whatever_is_appended) {
+  auto r = test::make_ring();
+  pair p;
+  stream s(*r, p.server.release());
+  struct appender final : synfp::io::turn_callback {
+    appender(stream& to, int from) : s(&to), client(from) {}
+    void end_of_reap() override {
+      char c = 0;
+      if (appended || ::recv(client, &c, 1, MSG_DONTWAIT) != 1) return;
+      appended = true;
+      s->write("y");
+    }
+    stream* s;
+    int client;
+    bool appended = false;
+  };
+  appender late(s, p.client.get());
+  r->add_turn_callback(late);
+  bool first = false;
+  bool second = false;
+  const auto work = [&]() -> task<> {
+    s.write("x");
+    const auto one = co_await s.flush(20s);
+    first = static_cast<bool>(one);
+    const auto two = co_await s.flush(20s);
+    second = static_cast<bool>(two);
+  };
+  synfp::spawn(then_stop(*r, work()));
+  test::run_to_end(*r);
+  r->remove_turn_callback(late);
+  EXPECT_TRUE(late.appended);
+  EXPECT_TRUE(first);
+  EXPECT_TRUE(second);
+  EXPECT_EQ(test::receive(p.client.get(), 1), "y");
+}
+
 TEST(net_stream, close_with_a_send_in_flight) {
   auto r = test::make_ring();
   pair p;

@@ -47,7 +47,8 @@ class sender {
     }
   }
   /// Success, errc::canceled after close() and at the ring's end, or the kernel's error; ENOBUFS if others
-  /// needed the memory (limits::output). Precondition: ready().
+  /// needed the memory (limits::output). Precondition: ready(), or it was when the waiting coroutine was
+  /// woken.
   result<void> outcome() const noexcept {
     if (closed_ || error_ == ECANCELED) return error{errc::canceled, 0};
     if (error_ != 0) return error::from_errno(error_);
@@ -124,8 +125,9 @@ class sender {
     s.wake();
     if (s.sending_) s.ring_->cancel(s.send_);
   }
-  // A connection that has sent a page or more since its last turn resumes after those that have not.
-  void wake() noexcept { slot_.wake(std::exchange(moved_, 0) >= 4096); }
+  // A connection that has sent a page or more since its last turn resumes after those that have not. More may
+  // have been appended by then: that is for another flush.
+  void wake() noexcept { slot_.finish(std::exchange(moved_, 0) >= 4096); }
 
   ring* ring_;
   int fd_;

@@ -33,6 +33,9 @@ class wait_slot {
   /// and then asks whether what it waits for is there. `bulk`: it has moved much data, and gives precedence
   /// to coroutines that have not.
   void wake(bool bulk = false) noexcept { end(reason::none, bulk); }
+  /// The same, but it does not ask: what it waited for has happened, and need not be so any more when it
+  /// resumes.
+  void finish(bool bulk = false) noexcept { end(reason::finished, bulk); }
   /// The same, and the wait ends with errc::canceled unless what it waits for is there.
   void cancel() noexcept { end(reason::canceled, false); }
 
@@ -40,7 +43,7 @@ class wait_slot {
   template <class>
   friend class wait_awaiter;
 
-  enum class reason : std::uint8_t { none, canceled, timed_out };
+  enum class reason : std::uint8_t { none, finished, canceled, timed_out };
   struct waiting {
     detail::run_node node;
     reason why = reason::none;
@@ -65,7 +68,7 @@ class wait_slot {
 ///   bool ready()        what is waited for is there, or never will be
 ///   void begin()        nothing is there: start what brings it, if it has not been started. May call wake()
 ///   void left()         the coroutine does not wait any more
-///   result<T> get()     takes it. Precondition: ready()
+///   result<T> get()     takes it. Precondition: ready(), or wait_slot::finish() was called
 /// It keeps What alive, and What the object that the slot is in. Gives errc::invalid if another coroutine
 /// waits there, errc::timed_out after `limit`, errc::canceled after wait_slot::cancel(). If the coroutine is
 /// destroyed while it waits, the wait ends without a result; nothing is lost, a later wait gets what comes.
@@ -105,7 +108,7 @@ class [[nodiscard]] wait_awaiter {
   auto await_resume() -> decltype(std::declval<What&>().get()) {
     leave();
     if (busy_) return error{errc::invalid, 0};
-    if (what_.ready()) return what_.get();
+    if (waiting_.why == wait_slot::reason::finished || what_.ready()) return what_.get();
     return error{waiting_.why == wait_slot::reason::timed_out ? errc::timed_out : errc::canceled, 0};
   }
 
