@@ -53,6 +53,10 @@ class stream {
   /// Awaits the next bytes: result<io::buffer>. errc::closed after the peer's last byte, errc::timed_out
   /// after `limit` without any (the stream stays usable), errc::canceled after cancel(), close() or the
   /// ring's end. A dropped read loses nothing: the next one gets the bytes.
+  ///
+  /// Give it a limit. Before 7.0 the kernel may lose a reset that comes together with data: its multishot
+  /// receive reports the data, and then nothing, for ever (liburing issue 1549, Linux commit a68ed2df7213).
+  /// http::serve() always has one.
   io::wait_awaiter<detail::received_bytes> read(std::chrono::nanoseconds limit = io::for_ever) noexcept {
     return io::wait_awaiter(detail::received_bytes(*state_), limit);
   }
