@@ -24,6 +24,7 @@
 #error \
     "fingerprint/identify.hpp needs the generated fingerprint/recorded.hpp: link synfp::synfp (CMake) or use pkg-config synfp"
 #endif
+#include <synfp/fingerprint/observed.hpp>
 #include <synfp/fingerprint/recorded.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -36,6 +37,7 @@ struct identification {
   std::string_view database;                     ///< whose label; empty without one
   std::uint32_t line = 0;                        ///< of the signature in that database
   match_quality quality = match_quality::exact;  ///< of the label
+  std::optional<evidence> known_by;              ///< of the signature; empty if its database does not say
   /// The label was found by flow_reading::aware only: p0f's own rules would not give it.
   bool flow_aware = false;
   /// Hops to the sender, from the label's TTL, or guessed from the next of 32, 64, 128, 255. Empty if that
@@ -50,10 +52,12 @@ struct identification {
 /// Asks databases in order. Fill it, then share it: the const functions are safe from any thread.
 class identifier {
  public:
-  /// With the signatures that this project recorded itself, named "synfp".
+  /// With the signatures that this project recorded itself, named "synfp", and after them those that it knows
+  /// by other evidence, named "observed".
   explicit identifier(flow_reading reading = flow_reading::p0f) {
-    auto own = p0f_database::parse(recorded_signatures, "synfp");
-    if (own) add(*std::move(own), reading);  // a test sees that they parse
+    // A test sees that they parse.
+    if (auto own = p0f_database::parse(recorded_signatures, "synfp")) add(*std::move(own), reading);
+    if (auto seen = p0f_database::parse(observed_signatures, "observed")) add(*std::move(seen), reading);
   }
   /// Without any database: add() yours.
   static identifier empty() { return identifier(nothing{}); }
@@ -85,6 +89,7 @@ class identifier {
       id.label = best->label;
       id.line = best->line;
       id.quality = best->quality;
+      id.known_by = best->known_by;
       id.flow_aware = best->flow_ignored;
       id.distance_is_limit = best->random_ttl;
       id.distance = best->excess_distance ? std::nullopt : std::optional<std::uint8_t>(best->distance);
