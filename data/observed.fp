@@ -97,7 +97,8 @@ sig = 4:128:0:*:16384,0:mss,nop,nop,sok:df,id+:0
 ; example: 4:117+11:0:1412:64512,0:mss,nop,nop,sok:df,id+:0
 sig = 4:128:0:*:64512,0:mss,nop,nop,sok:df,id+:0
 
-; What all of them have in common: the administrator, the link and the program choose window and scale.
+; Windows of which scale and window are the administrator's or the program's. Each window is listed: a wildcard would
+; make a fuzzy Windows of every TTL of 64 behind these options, which Solaris 10 sends, too.
 label = g:win:Windows:Vista and newer, or XP tuned
 ; evidence: captures
 ; capture: zeek/zeek: testing/btest/Traces/http/206_example_a.pcap: Windows NT 5.2, scale 1
@@ -106,13 +107,24 @@ label = g:win:Windows:Vista and newer, or XP tuned
 ; source: learn.microsoft.com/troubleshoot/windows-server/networking/description-tcp-features: the registry sets window
 ;   and scale (TcpWindowSize, Tcp1323Opts)
 ; example: 4:103+25:0:1460:65535,1:mss,nop,ws,nop,nop,sok:df,id+:0
-sig = 4:128:0:*:*,*:mss,nop,ws,nop,nop,sok:df,id+:0
+; example: 4:116+12:0:1352:65535,3:mss,nop,ws,nop,nop,sok:df,id+:0
+; example: 4:116+12:0:1352:mss*44,7:mss,nop,ws,nop,nop,sok:df,id+:0
+; example: 4:116+12:0:1352:8192,4:mss,nop,ws,nop,nop,sok:df,id+:0
+sig = 4:128:0:*:65535,*:mss,nop,ws,nop,nop,sok:df,id+:0
+sig = 4:128:0:*:mss*44,*:mss,nop,ws,nop,nop,sok:df,id+:0
+sig = 4:128:0:*:8192,*:mss,nop,ws,nop,nop,sok:df,id+:0
 ; evidence: source
 ; source: technet.microsoft.com/library/bb878108: since Vista one TCP serves IPv4 and IPv6 (dual IP layer architecture)
 ; example: 6:118+10:0:1440:65535,8:mss,nop,ws,nop,nop,sok:flow:0
 ; example: 6:118+10:0:1440:64800,8:mss,nop,ws,nop,nop,sok::0
-sig = 6:128:0:*:*,*:mss,nop,ws,nop,nop,sok:flow:0
-sig = 6:128:0:*:*,*:mss,nop,ws,nop,nop,sok::0
+sig = 6:128:0:*:65535,*:mss,nop,ws,nop,nop,sok:flow:0
+sig = 6:128:0:*:65535,*:mss,nop,ws,nop,nop,sok::0
+sig = 6:128:0:*:mss*44,*:mss,nop,ws,nop,nop,sok:flow:0
+sig = 6:128:0:*:mss*44,*:mss,nop,ws,nop,nop,sok::0
+sig = 6:128:0:*:mss*45,*:mss,nop,ws,nop,nop,sok:flow:0
+sig = 6:128:0:*:mss*45,*:mss,nop,ws,nop,nop,sok::0
+sig = 6:128:0:*:8192,*:mss,nop,ws,nop,nop,sok:flow:0
+sig = 6:128:0:*:8192,*:mss,nop,ws,nop,nop,sok::0
 
 label = g:win:Windows:without window scaling
 ; evidence: captures
@@ -339,6 +351,10 @@ label = g:unix:Linux:without timestamps
 ; capture: ntop/nDPI: tests/cfgs/default/pcap/http-manipulated.pcap: X11; Linux x86_64; rv:81.0
 ; example: 4:64+0:0:1460:mss*44,6:mss,nop,nop,sok,nop,ws:df,id+:0
 sig = *:64:0:*:*,*:mss,nop,nop,sok,nop,ws:df,id+,flow:0
+; evidence: source
+; source: torvalds/linux: net/ipv4/tcp_output.c: the same without window scaling
+; example: 4:60+4:0:1460:mss*44,0:mss,nop,nop,sok:df,id+:0
+sig = *:64:0:*:*,0:mss,nop,nop,sok:df,id+,flow:0
 
 ; ======== BSD
 
@@ -379,7 +395,46 @@ label = s:unix:NetBSD:
 sig = *:64:0:*:32768,*:mss,nop,ws,sok,nop,nop,nop,nop,ts:df,flow:0
 sig = 4:64:0:*:32768,*:mss,nop,ws,sok,nop,nop,nop,nop,ts:df,id+:0
 
+; ======== Small systems: one option, no DF
+
+label = s:other:lwIP:options by default
+; evidence: source
+; source: lwip-tcpip/lwip: src/include/lwip/opt.h: TCP_WND is 4 * TCP_MSS, TCP_TTL is IP_DEFAULT_TTL: 255; window scaling,
+;   timestamps and SACK are off
+; source: lwip-tcpip/lwip: src/core/tcp_out.c: then a SYN has the MSS alone
+; example: 4:255+0:0:536:mss*4,0:mss::0
+; example: 4:250+5:0:1460:mss*4,0:mss::0
+; example: 6:255+0:0:1440:mss*4,0:mss::0
+sig = *:255:0:*:mss*4,0:mss::0
+
+; uIP and what was made of it (Contiki). Others that offer one segment look the same.
+label = g:other:uIP:or another of one segment
+; evidence: source
+; source: adamdunkels/uip: uip/uip.c: a SYN has the MSS alone, the TTL UIP_TTL (64) and no DF
+; source: adamdunkels/uip: uip/uipopt.h: UIP_RECEIVE_WINDOW is UIP_TCP_MSS
+; example: 4:64+0:0:1446:mss*1,0:mss::0
+; example: 4:60+4:0:360:mss*1,0:mss::0
+sig = 4:64:0:*:mss*1,0:mss::0
+
 ; ======== Tools
+
+label = s:!:zmap:with TCP options
+sys = @unix
+; evidence: source
+; source: zmap/zmap: src/probe_modules/packet.c: TTL 255, no DF, IP id 54321, window 65535
+; source: github.com/zmap/zmap/pull/855: the options are those of Windows by default; smallest-probes has the MSS alone
+; example: 4:240+15:0:1460:65535,8:mss,nop,ws,nop,nop,sok::0
+; example: 4:240+15:0:1460:65535,0:mss::0
+sig = 4:255:0:1460:65535,8:mss,nop,ws,nop,nop,sok::0
+sig = 4:255:0:1460:65535,0:mss::0
+
+label = s:!:masscan:with an MSS
+sys = @unix,@win
+; evidence: source
+; source: robertdavidgraham/masscan: src/templ-pkt.c: default_tcp_template has TTL 255, the window 04 01 and the MSS 1460
+; example: 4:243+12:0:1460:1025,0:mss::0
+sig = 4:255:0:1460:1025,0:mss::0
+
 
 label = s:!:Scapy:fields by default
 sys = @unix,@win
