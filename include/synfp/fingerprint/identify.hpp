@@ -68,6 +68,20 @@ class identifier {
     return *this;
   }
 
+  /// Which system a label names, by the names that p0f's database and ours use; `unknown` for a tool. A name
+  /// of two that share a TCP implementation is one of them: compare by same_tcp().
+  static os_family family_of(const os_label& label) noexcept {
+    if (label.is_tool()) return os_family::unknown;
+    constexpr detail::os_word names[] = {
+        {"Windows", os_family::windows},     {"Android", os_family::android},
+        {"Linux", os_family::linux_},        {"Mac OS X", os_family::macos},
+        {"macOS", os_family::macos},         {"iOS", os_family::ios},
+        {"FreeBSD", os_family::freebsd},     {"OpenBSD", os_family::openbsd},
+        {"NetBSD", os_family::netbsd},       {"Solaris", os_family::solaris},
+        {"DragonFly", os_family::dragonfly}, {"Chrome OS", os_family::chromeos}};
+    return detail::first_word_in(label.name, names);
+  }
+
   /// The best match of all databases: exact before generic before fuzzy; among equals the first database's.
   /// `user_agent`: of a request on the connection, if there is one. Does not allocate.
   identification identify(const syn_record& syn, std::string_view user_agent = {}) const noexcept {
@@ -113,7 +127,7 @@ class identifier {
     using q = p0f_signature;
     const bool fits = match && match->quality != match_quality::fuzzy;
     const bool tool = match && match->label->is_tool();
-    const os_family family = match && !tool ? family_of(*match->label) : os_family::unknown;
+    const os_family family = match ? family_of(*match->label) : os_family::unknown;
     inconsistency_set found;
     auto insert_if = [&found](bool holds, inconsistency what) {
       if (holds) found.insert(what);
@@ -143,18 +157,6 @@ class identifier {
     constexpr std::array<std::uint8_t, 6> kinds{tcp_option::mss, tcp_option::nop, tcp_option::window_scale,
                                                 tcp_option::nop, tcp_option::nop, tcp_option::sack_permitted};
     return s.kinds == kinds.size() && std::equal(kinds.begin(), kinds.end(), s.kind.begin());
-  }
-
-  /// By the names that p0f's database and ours use.
-  static os_family family_of(const os_label& label) noexcept {
-    constexpr detail::os_word names[] = {
-        {"Windows", os_family::windows},     {"Android", os_family::android},
-        {"Linux", os_family::linux_},        {"Mac OS X", os_family::macos},
-        {"macOS", os_family::macos},         {"iOS", os_family::ios},
-        {"FreeBSD", os_family::freebsd},     {"OpenBSD", os_family::openbsd},
-        {"NetBSD", os_family::netbsd},       {"Solaris", os_family::solaris},
-        {"DragonFly", os_family::dragonfly}, {"Chrome OS", os_family::chromeos}};
-    return detail::first_word_in(label.name, names);
   }
 
   std::vector<entry> databases_;
