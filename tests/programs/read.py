@@ -8,6 +8,7 @@ import os
 import pty
 import resource
 import select
+import ssl
 import struct
 import subprocess
 import sys
@@ -488,6 +489,7 @@ class Proposals(unittest.TestCase):
                 self.assertEqual(set(self.said([(0, agent)], first=first)), whole)
                 self.assertEqual(set(self.said([(i, agent[i:i + 1]) for i in range(len(agent))], first=first)), whole)
                 self.assertEqual(set(self.said([(0, agent[:20]), (0, agent[:20]), (10, agent[10:])], first=first)), whole)
+                self.assertEqual(set(self.said([(20, agent[20:]), (0, agent[:20])], first=first)), whole)
         # What was lost is not guessed.
         self.assertEqual(self.said([(0, agent[:10]), (11, agent[11:])]), ["1 no HTTP in clear text"])
         self.assertEqual(self.said([(5, agent[5:])]), ["1 nothing"])
@@ -497,6 +499,20 @@ class Proposals(unittest.TestCase):
         self.assertEqual(self.said([(0, late)]), ["1 HTTP without a User-Agent"])
         self.assertEqual(self.said([(0, b"GET / HTTP/1.1\r\nUser-Agent: \x1b[1m\"(\x80\r\n\r\n")]), ['1 "?[1m?(?"'])
         self.assertEqual(self.said(*[[(0, agent)]] * 3, []), ['3 "A (B)"', "1 nothing"])
+
+    def test_a_hello(self):
+        """Of a ClientHello what --format ja4 says, and no name of a server."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="secret.example")
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.do_handshake()
+        hello = outgoing.read()
+        parts = [(100, hello[100:]), (0, hello[:100])]
+        ja4, = read(pcap([self.tcp(0, 2, 1000)] + [self.tcp(0, 0x18, 1001 + at, data) for at, data in parts]), "--format", "ja4")[0]
+        self.assertRegex(ja4, "^t1[23]d")
+        self.assertEqual(self.said(parts), [f"1 TLS, JA4 {ja4}"])
+        self.assertEqual(self.said([(0, hello[:-1])]), ["1 TLS"])
+        self.assertEqual(self.said([(0, hello[:9] + bytes(len(hello) - 9))]), ["1 TLS"])
 
     def test_no_address_of_any_form(self):
         for text in ("10.1.2.3", "v10.1.2.3:80", "[2001:db8::1]", "fe80::1", "::ffff:1.2.3.4", "a@b"):
