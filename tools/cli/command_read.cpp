@@ -331,8 +331,8 @@ else, closes, says nothing for 10 seconds of the capture, or a pipe brings nothi
 that of the SYNs. A hello whose SYN is not in the capture has a line without a SYN. ja3 and ja4 have one line
 per connection; elsewhere a SYN that came again has its own. A filter has to let the client's data pass.
 
---propose looks at the first bytes of each connection whose SYN nobody names, of up to 8192 at a time: for 2048
-bytes of an HTTP request in clear text, of whose User-Agent it prints what says the system, or for a ClientHello.
+--propose looks at what each connection says first whose SYN nobody names, 8192 of them at a time: in 2048
+bytes of an HTTP request in clear text, at the part of the User-Agent that says the system; at a ClientHello.
 Before an entry becomes a signature, a person judges whether that is who sent the SYN, and not a proxy, a
 script or a liar.
 
