@@ -7,7 +7,7 @@ set(pkgconfig_dir ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/synfp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
-install(FILES ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp
+install(FILES ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp ${SYNFP_RECORDED_DIR}/synfp/fingerprint/observed.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/synfp/fingerprint)
 # The licence asks for its text in copies.
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})

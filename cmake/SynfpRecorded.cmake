@@ -1,9 +1,12 @@
-# Generates synfp/fingerprint/recorded.hpp, the text of data/synfp.fp, when CMake configures and again when that file
-# changes. No tool is needed to build it, so it belongs to synfp::core.
+# Generates synfp/fingerprint/recorded.hpp and observed.hpp, the texts of data/synfp.fp and data/observed.fp, when CMake
+# configures and again when these files change. No tool is needed to build them, so they belong to synfp::core.
 set(SYNFP_RECORDED_DIR ${CMAKE_CURRENT_BINARY_DIR}/recorded)
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/data/synfp.fp)
 
-function(_synfp_embed_recorded source header)
+# _synfp_embed_database(FILE NAME WHAT): NAME.hpp with NAME_signatures; WHAT they are, for the comment.
+function(_synfp_embed_database file name what)
+  set(source ${CMAKE_CURRENT_SOURCE_DIR}/data/${file})
+  set(header ${SYNFP_RECORDED_DIR}/synfp/fingerprint/${name}.hpp)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   file(READ ${source} text)
   # What a raw string literal would not give back as it is.
   if(text MATCHES "[\r]")
@@ -44,14 +47,15 @@ function(_synfp_embed_recorded source header)
     math(EXPR part "${part} + 1")
   endwhile()
   list(JOIN names ", " names)
-  set(recorded_parts "${parts}")
+  set(database_parts "${parts}")
   if(part EQUAL 1)  # as it is: joining a text at compile time costs every user 0.2 s
-    set(recorded_text "std::string_view text{part0, sizeof part0 - 1}")
+    set(database_text "std::string_view text{part0, sizeof part0 - 1}")
   else()
-    set(recorded_text "auto text = join(${names})")
+    set(database_text "auto text = join(${names})")
   endif()
-  configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/recorded.hpp.in ${header} @ONLY)
+  configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/database.hpp.in ${header} @ONLY)
 endfunction()
 
-_synfp_embed_recorded(${CMAKE_CURRENT_SOURCE_DIR}/data/synfp.fp ${SYNFP_RECORDED_DIR}/synfp/fingerprint/recorded.hpp)
+_synfp_embed_database(synfp.fp recorded "that this project recorded itself")
+_synfp_embed_database(observed.fp observed "that this project knows by sources and public captures")
 target_include_directories(synfp_core INTERFACE $<BUILD_INTERFACE:${SYNFP_RECORDED_DIR}>)

@@ -99,6 +99,8 @@ sig   = 65535
 
 [tcp:request]
 
+; evidence: recorded
+
 ; ======== Made by tools/record --all from data/recipes.toml. Do not edit: change the recipe.
 
 label = s:unix:Linux:6.16 and newer

@@ -157,12 +157,18 @@ void append_json_os(Text& out, const Identification& id) {
     writer.number(id.line);
     writer.put(R"(,"match":)");
     writer.plain(to_string(id.quality));
+    writer.put(R"(,"evidence":)");
+    if (id.known_by) {
+      writer.plain(to_string(*id.known_by));
+    } else {
+      writer.put("null");
+    }
     writer.put(R"(,"flow_aware":)");
     writer.boolean(id.flow_aware);
   } else {
     writer.put(
         R"({"label":null,"class":null,"name":null,"flavor":null,"database":null,"line":null,"match":null,)"
-        R"("flow_aware":null)");
+        R"("evidence":null,"flow_aware":null)");
   }
   writer.put(R"(,"distance":)");
   writer.number(id.distance);

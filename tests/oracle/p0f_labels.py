@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """p0f itself as the judge of database matching: what it logs for SYNs near the signatures of a database, against ours.
 
-Usage: p0f_labels.py P0F HELPER OWN_DATABASE [COUNT [SEED]]. HELPER is the program of labels.cpp. Three kinds of
-databases: the one that p0f comes with, ours, and random ones that use all of the grammar. Then damaged databases: both
+Usage: p0f_labels.py P0F HELPER RECORDED OBSERVED [COUNT [SEED]]. HELPER is the program of labels.cpp. Three kinds of
+databases: the one that p0f comes with, our two, and random ones that use all of the grammar. Then damaged databases: both
 must refuse the same ones, for the same line."""
 import collections
 import os
@@ -18,9 +18,9 @@ sys.dont_write_bytecode = True
 import p0f_common  # noqa: E402
 from p0f_common import CWR, ECE, PSH, SYN, URG  # noqa: E402
 
-P0F, HELPER, OWN = sys.argv[1:4]
-COUNT = int(sys.argv[4]) if len(sys.argv) > 4 else 6000
-SEED = int(sys.argv[5]) if len(sys.argv) > 5 else 3
+P0F, HELPER, RECORDED, OBSERVED = sys.argv[1:5]
+COUNT = int(sys.argv[5]) if len(sys.argv) > 5 else 6000
+SEED = int(sys.argv[6]) if len(sys.argv) > 6 else 3
 rng = random.Random(SEED)
 
 KIND = {"nop": 1, "mss": 2, "ws": 3, "sok": 4, "sack": 5, "ts": 8}
@@ -374,10 +374,13 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         with open(p0f_common.DATABASE) as f:
             debian = f.read()
-        with open(OWN) as f:
-            own = f.read()
+        with open(RECORDED) as f:
+            recorded = f.read()
+        with open(OBSERVED) as f:
+            observed = f.read()
         total = collections.Counter()
-        for what, text, count in (("p0f's database", debian, COUNT), ("our database", own, COUNT // 6)):
+        for what, text, count in (("p0f's database", debian, COUNT), ("what we recorded", recorded, COUNT // 6),
+                                  ("what we observed", observed, COUNT // 6)):
             kinds = compare(what, text, count, directory)
             total += kinds
             print(f"{what}: {len(signatures(text))} signatures, {count} SYNs equal:",

@@ -8,6 +8,7 @@ import os
 import pty
 import resource
 import select
+import ssl
 import struct
 import subprocess
 import sys
@@ -438,6 +439,117 @@ class Files(unittest.TestCase):
         lines, errors = read(pcap([ethernet(p) for p in (V4, bytes(fragment), bytes(fin), bytes(fin))]))
         self.assertEqual(len(lines), 1)
         self.assertEqual(errors, "synfp: stdin: 3 of 4 frames refused: 1 fragment, 2 SYN with FIN or RST\n")
+
+
+class Proposals(unittest.TestCase):
+    """--propose: SYNs that nobody names, and what their connections said."""
+
+    @staticmethod
+    def tcp(client, flags, sequence, data=b"", window=1234, mss=1400, server=99):
+        options = b"\1\1\2\4" + struct.pack("!H", mss) + b"\3\3\3\1\1\1" if flags & 2 else b""
+        tcp = struct.pack("!HHIIBBHHH", 40000, 80, sequence % 2**32, 0, (20 + len(options)) << 2, flags, window, 0, 0)
+        tcp += options + data
+        addresses = bytes((192, 0, 2 + client // 250, 1 + client % 250, 198, 51, 100, server))
+        return ethernet(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 7, 0x4000, 57, 6, 0) + addresses + tcp)
+
+    def said(self, *connections, first=1000):
+        """What an entry says of connections, each a list of (offset, bytes)."""
+        frames = [self.tcp(i, 2, first) for i in range(len(connections))]
+        for i, segments in enumerate(connections):
+            frames += [self.tcp(i, 0x18, first + 1 + offset, data) for offset, data in segments]
+        lines, errors = read(pcap(frames), "--propose")
+        self.assertEqual(errors, f"synfp: stdin: {len(connections)} of {len(connections)} SYNs have no name\n")
+        self.assertEqual(sum(line.startswith("label = ") for line in lines), 1)
+        return [line[4:] for line in lines if line.startswith(";   ")]
+
+    def test_an_entry(self):
+        request = b"GET / HTTP/1.1\r\nHost: 203.0.113.9\r\nuser-AGENT: Thing/2 (Fridge; IP 192.0.2.1; me@example.org) x\r\n\r\n"
+        frames = [ethernet(V4), self.tcp(1, 2, 1000), self.tcp(2, 2, 1000), self.tcp(2, 2, 1000),
+                  self.tcp(1, 0x18, 1001, request), self.tcp(2, 0x18, 1001, b"\x16\x03\x01\x02\x00"), self.tcp(3, 2, 5)]
+        lines, errors = read(pcap(frames), "--propose")
+        self.assertEqual(errors, "synfp: stdin: 3 of 4 SYNs have no name\n")
+        self.assertEqual(lines, ["label = s:CLASS:NAME:FLAVOUR", "; 3 SYNs, whose connections said:",
+                                 ';   1 "Thing/2 (Fridge; IP ...; ...)"', ";   1 TLS", ";   1 nothing", "; evidence: captures",
+                                 "; capture: OWNER/REPOSITORY: FILE: WHAT IT SAYS",
+                                 "; example: 4:57+7:0:1400:1234,3:nop,nop,mss,ws,nop,nop,nop:df,id+:0",
+                                 "sig = 4:64:0:1400:1234,3:nop,nop,mss,ws,nop,nop,nop:df,id+:0", ""])
+        # As an entry of a database, completed, it names them.
+        with tempfile.NamedTemporaryFile("w", suffix=".fp") as mine:
+            mine.write("classes = other\n[tcp:request]\n" + "\n".join(lines).replace("CLASS:NAME:FLAVOUR", "other:Fridge:2"))
+            mine.flush()
+            self.assertEqual(read(pcap(frames), "--propose", "--p0f-db", mine.name),
+                             ([], "synfp: stdin: 0 of 5 SYNs have no name\n"))  # who is named is not followed
+            self.assertIn("Fridge 2", read(pcap(frames[1:2]), "--p0f-db", mine.name)[0][0])
+
+    def test_what_was_said(self):
+        agent = b"POST /x HTTP/1.0\r\nUser-Agent:  A (B)\r\n\r\n"
+        whole = {'1 "A (B)"'}
+        for first in (1000, 2**32 - 1, 2**32 - 20):  # sequence numbers go round
+            with self.subTest(first):
+                self.assertEqual(set(self.said([(0, agent)], first=first)), whole)
+                self.assertEqual(set(self.said([(i, agent[i:i + 1]) for i in range(len(agent))], first=first)), whole)
+                self.assertEqual(set(self.said([(0, agent[:20]), (0, agent[:20]), (10, agent[10:])], first=first)), whole)
+                self.assertEqual(set(self.said([(20, agent[20:]), (0, agent[:20])], first=first)), whole)
+        # What was lost is not guessed.
+        self.assertEqual(self.said([(0, agent[:10]), (11, agent[11:])]), ["1 no HTTP in clear text"])
+        self.assertEqual(self.said([(5, agent[5:])]), ["1 nothing"])
+        self.assertEqual(self.said([(0, b"GET / HTTP/1.1\r\n\r\n")]), ["1 HTTP without a User-Agent"])
+        self.assertEqual(self.said([(0, b"SSH-2.0-x\r\n\r\n")]), ["1 no HTTP in clear text"])
+        late = b"GET / HTTP/1.1\r\nX: " + b"x" * 2048 + b"\r\nUser-Agent: A\r\n\r\n"
+        self.assertEqual(self.said([(0, late)]), ["1 HTTP without a User-Agent"])
+        self.assertEqual(self.said([(0, b"GET / HTTP/1.1\r\nUser-Agent: \x1b[1m\"(\x80\r\n\r\n")]), ['1 "?[1m?(?"'])
+        self.assertEqual(self.said(*[[(0, agent)]] * 3, []), ['3 "A (B)"', "1 nothing"])
+
+    def test_a_hello(self):
+        """Of a ClientHello what --format ja4 says, and no name of a server."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="secret.example")
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.do_handshake()
+        hello = outgoing.read()
+        parts = [(100, hello[100:]), (0, hello[:100])]
+        ja4, = read(pcap([self.tcp(0, 2, 1000)] + [self.tcp(0, 0x18, 1001 + at, data) for at, data in parts]), "--format", "ja4")[0]
+        self.assertRegex(ja4, "^t1[23]d")
+        self.assertEqual(self.said(parts), [f"1 TLS, JA4 {ja4}"])
+        self.assertEqual(self.said([(0, hello[:-1])]), ["1 TLS"])
+        self.assertEqual(self.said([(0, hello[:9] + bytes(len(hello) - 9))]), ["1 TLS"])
+
+    def test_no_address_of_any_form(self):
+        for text in ("10.1.2.3", "v10.1.2.3:80", "[2001:db8::1]", "fe80::1", "::ffff:1.2.3.4", "a@b"):
+            said, = self.said([(0, b"GET / HTTP/1.1\r\nUser-Agent: A/1 (" + text.encode() + b"; B)\r\n\r\n")])
+            self.assertRegex(said, r'^1 "A/1 \(\[?\.\.\.\]?; B\)"$', text)
+
+    def test_the_mss_is_open_if_it_varied(self):
+        lines, _ = read(pcap([self.tcp(1, 2, 1, mss=1400), self.tcp(2, 2, 1, mss=1300)]), "--propose")
+        self.assertIn("sig = 4:64:0:*:1234,3:nop,nop,mss,ws,nop,nop,nop:df,id+:0", lines)
+
+    def test_bounds(self):
+        """More signatures, connections, texts and bytes than it remembers."""
+        lines, errors = read(pcap([self.tcp(i % 250, 2, i, window=10000 + i) for i in range(5000)]), "--propose")
+        self.assertEqual(sum(line.startswith("sig = ") for line in lines), 4096)
+        # Two windows that are multiples of two possible MSS are one signature.
+        self.assertRegex(errors, "^synfp: stdin: 5000 of 5000 SYNs have no name; (8[89]|90)[0-9] of them are in no entry\n$")
+        agents = [(0, b"GET / HTTP/1.1\r\nUser-Agent: %d\r\n\r\n")]
+        said = self.said(*[[(0, agents[0][1] % i)] for i in range(20)])
+        self.assertEqual((len(said), said[-1]), (17, "4 more"))
+        # The oldest connections end when there are too many: nothing that they say later counts.
+        agent = b"GET / HTTP/1.1\r\nUser-Agent: A\r\n\r\n"
+        frames = [self.tcp(i, 2, 1) for i in range(9000)]
+        frames += [self.tcp(i, 0x18, 2, agent) for i in range(9000)]
+        lines, _ = read(pcap(frames), "--propose")
+        self.assertEqual([line for line in lines if line.startswith(";   ")], [';   8192 "A"', ";   808 nothing"])
+
+    def test_every_vector_and_cut_frames(self):
+        whole, _ = read(pcap([ethernet(p) for p in PACKETS]), "--propose")
+        self.assertGreater(len(whole), 10)
+        request = self.tcp(1, 0x18, 1001, b"GET / HTTP/1.1\r\nUser-Agent: A (B)\r\n\r\n")
+        for cut in range(14, len(request)):
+            lines, _ = read(pcap([self.tcp(1, 2, 1000)]) + pcap([request], cut=cut)[24:], "--propose")
+            self.assertEqual(lines[0], "label = s:CLASS:NAME:FLAVOUR")
+
+    def test_it_is_no_format(self):
+        for other in (("--format", "json"), ("--count", "1")):
+            self.assertIn("excludes", read(pcap([ethernet(V4)]), "--propose", *other, status=2)[1])
 
 
 class Pipes(unittest.TestCase):

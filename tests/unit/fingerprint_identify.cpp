@@ -63,6 +63,9 @@ TEST(identify, own_database_parses_and_knows_linux) {
   const auto own = p0f_database::parse(recorded_signatures, "synfp");
   ASSERT_TRUE(own) << own.error().message;
   EXPECT_GE(own->size(), 2U);
+  const auto others = p0f_database::parse(observed_signatures, "observed");
+  ASSERT_TRUE(others) << others.error().message;
+  EXPECT_GE(others->size(), 50U);
   const identification id = identifier{}.identify(synfp::test::linux_record);
   ASSERT_NE(id.label, nullptr);
 }
@@ -75,12 +78,59 @@ TEST(identify, evidence) {
   EXPECT_EQ(id.database, "synfp");
   EXPECT_GT(id.line, 0U);
   EXPECT_EQ(id.quality, match_quality::exact);
+  EXPECT_EQ(id.known_by, evidence::recorded);
   EXPECT_FALSE(id.flow_aware);
   EXPECT_EQ(id.distance, 0);
   EXPECT_FALSE(id.distance_is_limit);
   EXPECT_EQ(id.mtu, 1500U);
   EXPECT_FALSE(id.link.empty());
   EXPECT_TRUE(id.inconsistencies.empty());
+}
+
+TEST(identify, names_that_were_not_recorded) {
+  const identifier who;
+  const auto windows = who.identify(record_of(synfp::test::windows_packet()));
+  EXPECT_EQ(title(windows), "Windows 10, 11 or Server 2016 and newer");
+  EXPECT_EQ(windows.database, "observed");
+  EXPECT_EQ(windows.quality, match_quality::exact);
+  EXPECT_EQ(windows.known_by, evidence::captures);
+  const auto macos = who.identify(record_of(synfp::test::macos_packet()));
+  EXPECT_EQ(title(macos), "macOS or iOS since 2018");
+  EXPECT_EQ(macos.known_by, evidence::source);
+  // What was recorded is asked first.
+  EXPECT_EQ(who.identify(synfp::test::linux_record).database, "synfp");
+  // A database of the user's comes last, and says nothing of its evidence.
+  identifier with_more;
+  with_more.add(
+      database("label = s:win:Mine:\nsig = 4:128:0:*:mss*44,8:mss,nop,ws,nop,nop,sok:df,id+:0\n"
+               "sig = 4:64:0:*:1234,*:mss,sok,ts,nop,ws:df,id+:0\n"));
+  EXPECT_EQ(with_more.identify(record_of(synfp::test::windows_packet())).database, "observed");
+  packet_builder mine;
+  mine.window = 1234;
+  EXPECT_EQ(title(with_more.identify(record_of(mine))), "Mine");
+  EXPECT_EQ(with_more.identify(record_of(mine)).known_by, std::nullopt);
+}
+
+TEST(identify, a_user_agent_of_another_system) {
+  const identifier who;
+  constexpr const char* iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)";
+  constexpr const char* mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)";
+  const packet_builder windows = synfp::test::windows_packet(), macos = synfp::test::macos_packet();
+  packet_builder phone;
+  phone.window = 65535;
+  phone.options.back() = 9;
+  EXPECT_EQ(told(who, packet_builder{}, iphone), "user_agent");
+  EXPECT_EQ(told(who, phone, iphone), "user_agent");
+  EXPECT_EQ(told(who, windows, iphone), "user_agent");
+  EXPECT_EQ(told(who, macos, windows_agent), "user_agent");
+  EXPECT_EQ(told(who, macos, android_agent), "user_agent");
+  EXPECT_EQ(told(who, windows, linux_agent), "user_agent");
+  // One TCP.
+  EXPECT_EQ(told(who, macos, iphone), "");
+  EXPECT_EQ(told(who, macos, mac), "");
+  EXPECT_EQ(told(who, phone, android_agent), "");
+  EXPECT_EQ(told(who, phone, linux_agent), "");
+  EXPECT_EQ(told(who, windows, windows_agent), "");
 }
 
 TEST(identify, without_a_label) {

@@ -50,6 +50,29 @@ std::string found(const std::string& signatures, const packet_builder& p) {
 /// 4:64:0:1460:mss*44,10:mss,sok,ts,nop,ws:df,id+:0
 const packet_builder linux_packet{};
 
+TEST(p0f_database, evidence_holds_until_the_next_or_the_section) {
+  const std::string linux_sig = "sig = *:64:0:*:mss*44,10:mss,sok,ts,nop,ws:df,id+:0\n";
+  const auto known_by = [&](const std::string& before) {
+    const auto match = read("classes = unix\n" + before + linux_sig).find(observed(linux_packet));
+    return match->known_by ? std::string(to_string(*match->known_by)) : "-";
+  };
+  const std::string label = "label = s:unix:Linux:6.x\n", other = "sig = *:64:0:*:1,1:mss:df,id+:0\n";
+  const std::string requests = "[tcp:request]\n";
+  EXPECT_EQ(known_by(requests + label), "-");
+  EXPECT_EQ(known_by(requests + label + "; evidence: source\n"), "source");
+  EXPECT_EQ(known_by(requests + label + "\t;evidence:captures \t\n; more\n"), "captures");
+  EXPECT_EQ(known_by(requests + "; evidence: recorded\n" + label + other + label), "recorded");
+  EXPECT_EQ(known_by(requests + label + "; evidence: source\n" + other + "; evidence: captures\n" + other),
+            "captures");
+  // To p0f all of it is comment, so none of it is an error.
+  for (const std::string none : {"; evidence: guessed\n", "; evidence:\n", "; evidence: source, and more\n",
+                                 "; the evidence: source\n", "; Evidence: source\n"})
+    EXPECT_EQ(known_by(requests + label + "; evidence: recorded\n" + none),
+              none.starts_with("; evidence:") ? "-" : "recorded")
+        << none;
+  EXPECT_EQ(known_by("; evidence: source\n" + requests + label), "-");
+}
+
 TEST(p0f_database, reads_nothing) {
   for (const std::string text :
        {"", "\n", "; only a comment", "  \t\n\t; indented\n", "classes = a, b ,c\n"}) {

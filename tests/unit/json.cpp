@@ -93,12 +93,13 @@ TEST(json, an_identification_and_none) {
   EXPECT_EQ(
       os_of(id),
       R"({"label":null,"class":null,"name":null,"flavor":null,"database":null,"line":null,"match":null,)"
-      R"("flow_aware":null,"distance":null,"distance_is_limit":false,"mtu":null,"link":null,)"
+      R"("evidence":null,"flow_aware":null,"distance":null,"distance_is_limit":false,"mtu":null,"link":null,)"
       R"("inconsistencies":[]})");
   id.label = &label;
   id.database = "mine.fp";
   id.line = 12;
   id.quality = fingerprint::match_quality::fuzzy;
+  id.known_by = fingerprint::evidence::captures;
   id.flow_aware = true;
   id.distance = 3;
   id.mtu = 1500;
@@ -108,8 +109,8 @@ TEST(json, an_identification_and_none) {
   EXPECT_EQ(
       os_of(id),
       R"({"label":"s:win:A \"quoted\" name:1","class":"win","name":"A \"quoted\" name","flavor":"1",)"
-      R"("database":"mine.fp","line":12,"match":"fuzzy","flow_aware":true,"distance":3,)"
-      R"("distance_is_limit":false,"mtu":1500,"link":"Ethernet","inconsistencies":["user_agent","ttl"]})");
+      R"("database":"mine.fp","line":12,"match":"fuzzy","evidence":"captures","flow_aware":true,)"
+      R"("distance":3,"distance_is_limit":false,"mtu":1500,"link":"Ethernet","inconsistencies":["user_agent","ttl"]})");
 }
 
 TEST(json, strings_are_escaped) {

@@ -26,6 +26,7 @@
 #include "frame.hpp"
 #include "hello_lines.hpp"
 #include "output.hpp"
+#include "proposals.hpp"
 
 namespace cli {
 namespace {
@@ -37,6 +38,7 @@ struct settings {
   std::vector<std::uint16_t> ports;
   databases asked;
   std::uint64_t count = 0;  // 0: no end
+  bool propose = false;
 };
 
 /// A pcap-filter(7) expression, as tcpdump takes it.
@@ -183,7 +185,73 @@ bool comes_soon(int fd) {
   return ::poll(&ready, 1, 1000) != 0;
 }
 
+/// Whether a SYN to this port is asked for.
+bool wants_port(const settings& s, std::uint16_t port) {
+  return s.ports.empty() || std::find(s.ports.begin(), s.ports.end(), port) != s.ports.end();
+}
+
+/// Calls `frame` with each frame that the filter takes while there is `more` to do, then `end`, and says on
+/// stderr what was not read. Damage counts if `whole`: the frames behind it were wanted.
+template <class More, class Whole, class Frame, class End>
+int follow(const settings& s, capture_file& file, progress& shown, More more, Whole whole, Frame frame,
+           End end) {
+  filter wanted(s.expression);
+  if (file.link()) {
+    if (!reads_link(*file.link())) throw unread_links(file.name(), "link type " + link_name(*file.link()));
+    if (!s.expression.empty()) wanted.program(*file.link());  // wrong ones at once
+  }
+
+  tally counts;
+  std::uint64_t frames = 0;
+  std::string damaged;
+  try {
+    while (more()) {
+      const auto p = file.next();
+      if (!p) break;
+      ++frames;
+      shown.step(file, frames);
+      if (reads_link(p->link) && !wanted.takes(*p)) continue;
+      frame(*p, sighting{frames, p->time}, counts);
+    }
+  } catch (const damage& e) {
+    if (whole()) damaged = e.what();
+  }
+  end();
+  shown.erase();
+  if (frames != 0 && counts.of_unread_links() == frames) throw unread_links(file.name(), counts.unread());
+  report(file.name(), frames, counts);
+  if (damaged.empty()) return 0;
+  throw failure(fmt::format("{}: damaged at frame {}: {}; the frames before it were read", file.name(),
+                            frames + 1, damaged),
+                1);
+}
+
+int propose(const settings& s) {
+  progress shown;
+  const synfp::fingerprint::identifier who = s.asked.open();
+  proposals found(who);
+  capture_file file(s.file, [](int) {});
+  const auto always = [] { return true; };
+  return follow(
+      s, file, shown, always, always,
+      [&](const packet& p, const sighting&, tally& counts) {
+        const frame_syn one = read_frame(p.link, p.bytes, p.wire_length);
+        counts.add(one);
+        if (one.syn && wants_port(s, one.syn->tcp().destination_port())) found.add(*one.syn);
+        if (const auto part = read_segment(p.link, p.bytes, p.wire_length)) found.add(*part);
+      },
+      [&] {
+        shown.erase();
+        write_all(STDOUT_FILENO, found.text());
+        const std::string left_out =
+            found.left_out() == 0 ? "" : fmt::format("; {} of them are in no entry", found.left_out());
+        say("synfp: {}: {} of {} SYNs have no name{}\n", file.name(), found.unnamed(), found.syns(),
+            left_out);
+      });
+}
+
 int read(const settings& s) {
+  if (s.propose) return propose(s);
   progress shown;
   // Only what goes to a terminal meets that line.
   const bool meets = ::isatty(STDOUT_FILENO) == 1;
@@ -202,57 +270,34 @@ int read(const settings& s) {
     lines.finish();
     out.flush();
   });
-  filter wanted(s.expression);
-  if (file.link()) {
-    if (!reads_link(*file.link())) throw unread_links(file.name(), "link type " + link_name(*file.link()));
-    if (!s.expression.empty()) wanted.program(*file.link());  // wrong ones at once
-  }
 
-  tally counts;
-  std::uint64_t frames = 0, printed = 0;
-  std::string damaged;
-  try {
-    const auto enough = [&] { return s.count != 0 && printed >= s.count; };
-    const auto wanted_port = [&s](std::uint16_t port) {
-      return s.ports.empty() || std::find(s.ports.begin(), s.ports.end(), port) != s.ports.end();
-    };
-    while (!enough() || !lines.empty()) {
-      const auto p = file.next();
-      if (!p) break;
-      ++frames;
-      shown.step(file, frames);
-      if (reads_link(p->link) && !wanted.takes(*p)) continue;
-      const sighting seen{frames, p->time};
-      const frame_syn found = read_frame(p->link, p->bytes, p->wire_length);
-      if (!enough()) {
-        counts.add(found);
-        if (found.syn && wanted_port(found.syn->tcp().destination_port())) {
-          if (!hellos) out.print(*found.syn, seen);
-          printed += hellos ? lines.add(*found.syn, seen) : 1;
+  std::uint64_t printed = 0;
+  const auto enough = [&] { return s.count != 0 && printed >= s.count; };
+  return follow(
+      s, file, shown, [&] { return !enough() || !lines.empty(); }, [&] { return !enough(); },
+      [&](const packet& p, const sighting& seen, tally& counts) {
+        const frame_syn found = read_frame(p.link, p.bytes, p.wire_length);
+        if (!enough()) {
+          counts.add(found);
+          if (found.syn && wants_port(s, found.syn->tcp().destination_port())) {
+            if (!hellos) out.print(*found.syn, seen);
+            printed += hellos ? lines.add(*found.syn, seen) : 1;
+          }
         }
-      }
-      if (!hellos) continue;
-      if (p->time) lines.at(*p->time);
-      const auto part = read_segment(p->link, p->bytes, p->wire_length);
-      if (!part) continue;
-      if (!enough() && wanted_port(part->to.port()) && lines.begins(*part)) {
-        lines.add(*part, seen);
-        ++printed;
-      }
-      lines.take(*part);
-    }
-  } catch (const damage& e) {
-    if (s.count == 0 || printed < s.count) damaged = e.what();
-  }
-  lines.finish();
-  out.flush();
-  shown.erase();
-  if (frames != 0 && counts.of_unread_links() == frames) throw unread_links(file.name(), counts.unread());
-  report(file.name(), frames, counts);
-  if (damaged.empty()) return 0;
-  throw failure(fmt::format("{}: damaged at frame {}: {}; the frames before it were read", file.name(),
-                            frames + 1, damaged),
-                1);
+        if (!hellos) return;
+        if (p.time) lines.at(*p.time);
+        const auto part = read_segment(p.link, p.bytes, p.wire_length);
+        if (!part) return;
+        if (!enough() && wants_port(s, part->to.port()) && lines.begins(*part)) {
+          lines.add(*part, seen);
+          ++printed;
+        }
+        lines.take(*part);
+      },
+      [&] {
+        lines.finish();
+        out.flush();
+      });
 }
 
 }  // namespace
@@ -267,6 +312,12 @@ command add_read(CLI::App& app) {
   add_filter_port(*sub, s->ports);
   add_databases(*sub, s->asked);
   add_count(*sub, s->count);
+  sub->add_flag("--propose", s->propose,
+                "instead of lines, entries for a signature database: what SYNs that no database names look "
+                "like, how "
+                "many there were, and what their connections said; no addresses")
+      ->excludes("--format")
+      ->excludes("--count");
   sub->footer(
       R"(Frames may be Ethernet with up to eight VLAN tags, MPLS, PPPoE or SNAP, raw IP, BSD loopback, Linux cooked,
 PPP, Cisco HDLC, 802.11 or NFLOG. What opens a TCP connection is printed, in the order of the file: SYN
@@ -280,6 +331,11 @@ else, closes, says nothing for 10 seconds of the capture, or a pipe brings nothi
 that of the SYNs. A hello whose SYN is not in the capture has a line without a SYN. ja3 and ja4 have one line
 per connection; elsewhere a SYN that came again has its own. A filter has to let the client's data pass.
 
+--propose looks at what each connection says first whose SYN nobody names, 8192 of them at a time: in 2048
+bytes of an HTTP request in clear text, at the part of the User-Agent that says the system; at a ClientHello.
+Before an entry becomes a signature, a person judges whether that is who sent the SYN, and not a proxy, a
+script or a liar.
+
 table: the time of day in the local time zone, and of the hello the first part of JA4; json: one object per
 line with frame, time (seconds since 1970), peer, local, syn, fingerprint, os, hello, no_hello (why there is
 none).
@@ -289,7 +345,8 @@ written; 2 if nothing was read.
 
   synfp read traffic.pcapng
   synfp read traffic.pcapng --count 10 'host 192.0.2.1 and not port 22'
-  tcpdump -i any -U -w - tcp | synfp read - --format p0f --filter-port 443)");
+  tcpdump -i any -U -w - tcp | synfp read - --format p0f --filter-port 443
+  synfp read traffic.pcapng --propose > candidates.fp)");
   return {sub, [s] { return read(*s); }};
 }
 

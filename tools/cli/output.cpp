@@ -353,28 +353,39 @@ void output::flush() {
 }
 
 void output::write(std::string& text) {
-  std::string_view rest = text;
-  if (!rest.empty() && before_write_) before_write_();
-  while (!rest.empty()) {
-    if (wait_) wait_();
+  if (text.empty()) return;
+  if (before_write_) before_write_();
+  try {
+    write_all(fd_, text, wait_);
+  } catch (const failure&) {
+    text.clear();
+    throw;
+  } catch (const reader_left&) {
+    text.clear();
+    throw;
+  }
+  text.clear();
+}
+
+void write_all(int fd, std::string_view text, const std::function<void()>& wait) {
+  while (!text.empty()) {
+    if (wait) wait();
     const ssize_t n =
-        ::write(fd_, rest.data(), wait_ ? std::min<std::size_t>(rest.size(), PIPE_BUF) : rest.size());
+        ::write(fd, text.data(), wait ? std::min<std::size_t>(text.size(), PIPE_BUF) : text.size());
     if (n >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(n));
+      text.remove_prefix(static_cast<std::size_t>(n));
       continue;
     }
     if (errno == EINTR) continue;
     if (errno == EAGAIN) {  // somebody made the descriptor non-blocking
-      pollfd ready{fd_, POLLOUT, 0};
+      pollfd ready{fd, POLLOUT, 0};
       ::poll(&ready, 1, -1);
       continue;
     }
     const int why = errno;
-    text.clear();
     if (why == EPIPE) throw reader_left();
     throw failure(fmt::format("cannot write the output: {}", std::strerror(why)), 1);
   }
-  text.clear();
 }
 
 }  // namespace cli

@@ -69,6 +69,11 @@ struct databases {
 /// The options --p0f-db and --flow-aware, into `asked`, which must outlive the parsing.
 void add_databases(CLI::App& sub, databases& asked);
 
+/// All of `text`. Throws reader_left if nobody reads any more, and failure with status 1 if writing fails
+/// otherwise. `wait`, if there is one, is called before each write, which is then as small as a pipe takes at
+/// once.
+void write_all(int fd, std::string_view text, const std::function<void()>& wait = {});
+
 /// How a SYN came to us. Empty: not known, which is null in JSON.
 struct sighting {
   std::optional<std::uint64_t> frame;  ///< its number in the file, from 1

@@ -24,6 +24,7 @@
 #error \
     "fingerprint/identify.hpp needs the generated fingerprint/recorded.hpp: link synfp::synfp (CMake) or use pkg-config synfp"
 #endif
+#include <synfp/fingerprint/observed.hpp>
 #include <synfp/fingerprint/recorded.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -36,6 +37,7 @@ struct identification {
   std::string_view database;                     ///< whose label; empty without one
   std::uint32_t line = 0;                        ///< of the signature in that database
   match_quality quality = match_quality::exact;  ///< of the label
+  std::optional<evidence> known_by;              ///< of the signature; empty if its database does not say
   /// The label was found by flow_reading::aware only: p0f's own rules would not give it.
   bool flow_aware = false;
   /// Hops to the sender, from the label's TTL, or guessed from the next of 32, 64, 128, 255. Empty if that
@@ -50,10 +52,12 @@ struct identification {
 /// Asks databases in order. Fill it, then share it: the const functions are safe from any thread.
 class identifier {
  public:
-  /// With the signatures that this project recorded itself, named "synfp".
+  /// With the signatures that this project recorded itself, named "synfp", and after them those that it knows
+  /// by other evidence, named "observed".
   explicit identifier(flow_reading reading = flow_reading::p0f) {
-    auto own = p0f_database::parse(recorded_signatures, "synfp");
-    if (own) add(*std::move(own), reading);  // a test sees that they parse
+    // A test sees that they parse.
+    if (auto own = p0f_database::parse(recorded_signatures, "synfp")) add(*std::move(own), reading);
+    if (auto seen = p0f_database::parse(observed_signatures, "observed")) add(*std::move(seen), reading);
   }
   /// Without any database: add() yours.
   static identifier empty() { return identifier(nothing{}); }
@@ -62,6 +66,20 @@ class identifier {
   identifier& add(p0f_database database, flow_reading reading = flow_reading::p0f) {
     databases_.push_back({std::move(database), reading});
     return *this;
+  }
+
+  /// Which system a label names, by the names that p0f's database and ours use; `unknown` for a tool. A name
+  /// of two that share a TCP implementation is one of them: compare by same_tcp().
+  static os_family family_of(const os_label& label) noexcept {
+    if (label.is_tool()) return os_family::unknown;
+    constexpr detail::os_word names[] = {
+        {"Windows", os_family::windows},     {"Android", os_family::android},
+        {"Linux", os_family::linux_},        {"Mac OS X", os_family::macos},
+        {"macOS", os_family::macos},         {"iOS", os_family::ios},
+        {"FreeBSD", os_family::freebsd},     {"OpenBSD", os_family::openbsd},
+        {"NetBSD", os_family::netbsd},       {"Solaris", os_family::solaris},
+        {"DragonFly", os_family::dragonfly}, {"Chrome OS", os_family::chromeos}};
+    return detail::first_word_in(label.name, names);
   }
 
   /// The best match of all databases: exact before generic before fuzzy; among equals the first database's.
@@ -85,6 +103,7 @@ class identifier {
       id.label = best->label;
       id.line = best->line;
       id.quality = best->quality;
+      id.known_by = best->known_by;
       id.flow_aware = best->flow_ignored;
       id.distance_is_limit = best->random_ttl;
       id.distance = best->excess_distance ? std::nullopt : std::optional<std::uint8_t>(best->distance);
@@ -108,7 +127,7 @@ class identifier {
     using q = p0f_signature;
     const bool fits = match && match->quality != match_quality::fuzzy;
     const bool tool = match && match->label->is_tool();
-    const os_family family = match && !tool ? family_of(*match->label) : os_family::unknown;
+    const os_family family = match ? family_of(*match->label) : os_family::unknown;
     inconsistency_set found;
     auto insert_if = [&found](bool holds, inconsistency what) {
       if (holds) found.insert(what);
@@ -138,18 +157,6 @@ class identifier {
     constexpr std::array<std::uint8_t, 6> kinds{tcp_option::mss, tcp_option::nop, tcp_option::window_scale,
                                                 tcp_option::nop, tcp_option::nop, tcp_option::sack_permitted};
     return s.kinds == kinds.size() && std::equal(kinds.begin(), kinds.end(), s.kind.begin());
-  }
-
-  /// By the names that p0f's database and ours use.
-  static os_family family_of(const os_label& label) noexcept {
-    constexpr detail::os_word names[] = {
-        {"Windows", os_family::windows},     {"Android", os_family::android},
-        {"Linux", os_family::linux_},        {"Mac OS X", os_family::macos},
-        {"macOS", os_family::macos},         {"iOS", os_family::ios},
-        {"FreeBSD", os_family::freebsd},     {"OpenBSD", os_family::openbsd},
-        {"NetBSD", os_family::netbsd},       {"Solaris", os_family::solaris},
-        {"DragonFly", os_family::dragonfly}, {"Chrome OS", os_family::chromeos}};
-    return detail::first_word_in(label.name, names);
   }
 
   std::vector<entry> databases_;

@@ -15,10 +15,11 @@ namespace fingerprint {
 
 enum class inconsistency : std::uint8_t {
   /// The label and the User-Agent name systems that do not share a TCP implementation; the label is no tool
-  /// and no fuzzy match. Innocent: a proxy or relay that opens connections of its own (the SYN is the
-  /// proxy's), a virtual machine or container behind NAT of its host's stack, Wine and WSL 1, a browser set
-  /// to
-  /// "desktop site" or made to hide its system (Tor Browser).
+  /// and no fuzzy match. Innocent: a proxy, a VPN or a relay that opens connections of its own, or a
+  /// carrier's
+  /// NAT with a transparent proxy (the SYN is theirs); a virtual machine or container behind NAT of its
+  /// host's
+  /// stack, Wine and WSL 1, a browser set to "desktop site" or made to hide its system (Tor Browser).
   user_agent,
   /// The best match is fuzzy because the TTL (hop limit) is above the label's, or more than 35 below.
   /// Innocent: a changed default TTL (operators, tethering, some VPNs).

@@ -20,6 +20,7 @@
 
 #include <synfp/fingerprint/detail/p0f_parser.hpp>
 #include <synfp/fingerprint/detail/p0f_rule.hpp>
+#include <synfp/fingerprint/evidence.hpp>  // IWYU pragma: export
 #include <synfp/fingerprint/os_label.hpp>
 #include <synfp/fingerprint/p0f.hpp>
 #include <synfp/setup_error.hpp>
@@ -59,6 +60,9 @@ struct p0f_match {
   bool ttl_differs;       ///< fuzzy: above the signature's TTL, or more than 35 below
   bool quirks_differ;     ///< fuzzy: in DF, IP id or ECN
   bool flow_ignored;      ///< the signature differs in the flow label: by flow_reading::aware only
+  /// From the database: a comment "; evidence: WORD" holds for the signatures below it, up to the next such
+  /// comment or section. p0f's own has none.
+  std::optional<evidence> known_by;
 };
 
 /// A value. The const functions are safe from any thread. What was moved from knows nothing.
@@ -154,7 +158,8 @@ class p0f_database {
             .excess_distance = hops > 35,
             .ttl_differs = d.ttl,
             .quirks_differ = d.quirks,
-            .flow_ignored = ((detail::p0f_quirks_for(rule, !s.v6) ^ s.quirks) & p0f_signature::flow) != 0};
+            .flow_ignored = ((detail::p0f_quirks_for(rule, !s.v6) ^ s.quirks) & p0f_signature::flow) != 0,
+            .known_by = rule.known_by};
   }
 
   detail::p0f_content content_;

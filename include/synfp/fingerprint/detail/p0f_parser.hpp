@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <synfp/fingerprint/detail/p0f_rule.hpp>
+#include <synfp/fingerprint/evidence.hpp>
 #include <synfp/fingerprint/os_label.hpp>
 #include <synfp/setup_error.hpp>
 
@@ -146,7 +148,11 @@ class p0f_parser {
         return fail("a control character; is it a text file?");
     }
     read_while(line, is_blank);
-    if (line.empty() || line[0] == ';') return true;
+    if (line.empty()) return true;
+    if (line[0] == ';') {
+      read_comment(line.substr(1));
+      return true;
+    }
     if (line.back() == '\r') return fail("the line ends in CR LF; p0f takes LF only: convert the file");
     if (line[0] == '[') return read_section(line);
     const std::string_view field = read_while(line, [](char c) { return is_letter(c) || c == '_'; });
@@ -162,6 +168,16 @@ class p0f_parser {
     return fail("unknown field " + quoted(field) + "; p0f knows classes, label, sys, sig and ua_os");
   }
 
+  /// "; evidence: WORD" holds for the signatures below it, up to the next such line or section. To p0f it is
+  /// a comment, hence not an error whatever it says.
+  void read_comment(std::string_view text) {
+    read_while(text, is_blank);
+    if (!skip(text, "evidence:")) return;
+    read_while(text, is_blank);
+    while (!text.empty() && (is_blank(text.back()) || text.back() == '\r')) text.remove_suffix(1);
+    known_by_ = evidence_called(text);
+  }
+
   bool read_section(std::string_view line) {
     static constexpr std::pair<std::string_view, section> known[] = {
         {"[mtu]", section::mtu},
@@ -172,6 +188,7 @@ class p0f_parser {
     for (const auto& [text, which] : known) {
       if (line != text) continue;
       section_ = which;
+      known_by_.reset();
       next_ = expects::label;
       return true;
     }
@@ -340,6 +357,7 @@ class p0f_parser {
     p0f_rule rule;
     p0f_layout layout;
     rule.line = line_;
+    rule.known_by = known_by_;
     if (!read_version(v, rule) || !read_ttl(v, rule) || !read_lengths(v, rule) || !read_window(v, rule) ||
         !read_options(v, rule, layout) || !read_quirks(v, rule))
       return false;
@@ -536,6 +554,7 @@ class p0f_parser {
   std::vector<std::string> classes_;
   std::map<std::string, std::string> names_;  // in lower case: as first spelt
   std::string link_label_;
+  std::optional<evidence> known_by_;
   std::map<std::string, std::vector<p0f_rule>> rules_;  // by layout
   std::size_t signatures_ = 0;
 };

@@ -6,8 +6,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
+#include <synfp/fingerprint/evidence.hpp>
 #include <synfp/fingerprint/p0f.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -59,6 +61,7 @@ struct p0f_rule {
   bool tool = false;
   std::uint8_t ip_option_length = 0;
   std::uint8_t eol_padding = 0;
+  std::optional<evidence> known_by;
 
   /// From the other fields. Only saves time: compare() looks at everything.
   constexpr void prepare() noexcept {
