@@ -99,15 +99,32 @@ constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
 constexpr __u32 before_all_others = 1U << 3;
 
 /// Attaches at the ingress of an interface, before what is there already: so it sees each SYN, whatever the
-/// others make of it. They all run as before.
-inline setup_result<interface_attachment> attach_tcx(int program, const std::string& interface,
-                                                     unsigned index) {
+/// others make of it. They all run as before. A link, or a negative errno; -EINVAL, also with an index that
+/// no interface has: Linux 6.5 and older know no such link.
+inline int attach_tcx_link(int program, unsigned index) noexcept {
   auto options = libbpf_options<bpf_link_create_opts>();
   options.flags = before_all_others;
-  const int fd = bpf_link_create(program, static_cast<int>(index), tcx_ingress, &options);
+  return bpf_link_create(program, static_cast<int>(index), tcx_ingress, &options);
+}
+
+inline setup_error no_ingress(const std::string& interface, int number) {
+  return {
+      errc::system, number,
+      "cannot attach to the ingress of interface " + interface +
+          why(number, number == EBUSY
+                          ? "a filter there has the first priority, 1, and may take packets away; give it "
+                            "another, see tc-filter(8)"
+                          : "it needs CAP_NET_ADMIN and a kernel with tcx (6.6), or with CONFIG_NET_CLS_BPF "
+                            "and CONFIG_NET_SCH_INGRESS (modprobe cls_bpf sch_ingress)")};
+}
+
+/// By a link, or else by a filter.
+inline setup_result<interface_attachment> attach_tcx(int program, const std::string& interface,
+                                                     unsigned index) {
+  const int fd = attach_tcx_link(program, index);
   if (fd >= 0) return interface_attachment{{interface, attach_mode::link}, owned_fd(fd), {}};
   int number = -fd;
-  if (number == EINVAL) {  // Linux 6.5 and older know no such link
+  if (number == EINVAL) {
     bpf_prog_info info{};
     __u32 length = sizeof info;
     interface_attachment made{{interface, attach_mode::filter}, {}, {}};
@@ -118,11 +135,7 @@ inline setup_result<interface_attachment> attach_tcx(int program, const std::str
       return made;
     }
   }
-  return setup_error{errc::system, number,
-                     "cannot attach to the ingress of interface " + interface +
-                         why(number,
-                             "it needs CAP_NET_ADMIN and a kernel with tcx (6.6), or with CONFIG_NET_CLS_BPF "
-                             "and CONFIG_NET_SCH_INGRESS (modprobe cls_bpf sch_ingress)")};
+  return no_ingress(interface, number);
 }
 
 inline setup_result<interface_attachment> attach_to_interface(attachment how, int program,
