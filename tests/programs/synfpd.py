@@ -466,6 +466,25 @@ class Synfpd(unittest.TestCase):
         self.remove()
         self.nothing_is_left()
 
+    def test_what_libxdp_attached_stays(self):
+        """Its dispatcher and what that runs, or without BPF trampolines one program; tcx works beside it."""
+        xdp_filter = f"/usr/lib/{platform.machine()}-linux-gnu/bpf/xdpfilt_alw_all.o"
+        subprocess.run(self.inside("xdp-loader", "load", "veth0", xdp_filter), check=True, capture_output=True)
+        self.addCleanup(subprocess.run, self.inside("xdp-loader", "unload", "veth0", "--all"), check=True)
+        link = self.net.server.run("ip link show veth0")
+        number = re.search(r"prog/xdp id (\d+)", link)[1]
+        shared = "xdp_dispatcher" in sh("bpftool prog show id " + number)
+        self.assertIn(f"interface veth0 carries libxdp's dispatcher, id {number} (xdpfilt_alw_all), which this probe does "
+                      "not join; use hook::tcx" if shared else
+                      f"interface veth0 already carries an XDP program, id {number} (xdpfilt_alw_all)",
+                      self.refused("--hook", "xdp", "--interface", "veth0"))
+        self.assertEqual(self.net.server.run("ip link show veth0"), link)
+        daemon = self.start(*self.TCX)
+        daemon.line()
+        self.answered(self.serve(2))
+        self.assertEqual(daemon.end(), (0, ""))
+        self.remove()
+
     def test_records_made_before_a_restart_are_found(self):
         daemon = self.start("--hook", "xdp", "--interface", "veth0")
         daemon.line()

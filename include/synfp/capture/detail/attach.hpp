@@ -61,6 +61,24 @@ inline std::string name_of_program(std::uint32_t id) {
   return "?";
 }
 
+/// Where libxdp pins the programs of the dispatcher `id`, by its protocol for sharing an interface.
+inline std::string dispatcher_directory(unsigned interface, std::uint32_t id) {
+  return "/sys/fs/bpf/xdp/dispatch-" + std::to_string(interface) + '-' + std::to_string(id);
+}
+/// Names of these programs; "?" if they may not be asked for.
+inline std::string names_of_dispatched(const std::string& directory) {
+  constexpr int most = 10;
+  std::string names;
+  for (int i = 0; i < most; ++i) {
+    const owned_fd program(bpf_obj_get((directory + "/prog" + std::to_string(i) + "-prog").c_str()));
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) continue;
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  return names.empty() ? "?" : names;
+}
+
 /// Attaches to an interface that carries no other XDP program: native if the driver can, else generic.
 inline setup_result<interface_attachment> attach_xdp(int program, const std::string& interface,
                                                      unsigned index) {
@@ -70,9 +88,18 @@ inline setup_result<interface_attachment> attach_xdp(int program, const std::str
     for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
       if (id == 0) id = one;
     }
+    const std::string name = name_of_program(id);
+    const std::string pins = dispatcher_directory(index, id);
+    // Without CAP_SYS_ADMIN the pins may say what the name does not. To take it off takes off what it runs.
+    if (name == "xdp_dispatcher" || ::access(pins.c_str(), F_OK) == 0)
+      return setup_error{errc::system, EBUSY,
+                         "interface " + interface + " carries libxdp's dispatcher, id " + std::to_string(id) +
+                             " (" + names_of_dispatched(pins) +
+                             "), which this probe does not join; use hook::tcx, which sees what that lets "
+                             "pass, or hook::reuseport"};
     return setup_error{errc::system, EBUSY,
                        "interface " + interface + " already carries an XDP program, id " +
-                           std::to_string(id) + " (" + name_of_program(id) +
+                           std::to_string(id) + " (" + name +
                            "), which is not replaced; take it off (ip link set dev " + interface +
                            " xdp off), or use another interface, hook::tcx or hook::reuseport"};
   }
