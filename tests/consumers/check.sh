@@ -82,6 +82,7 @@ check_program() {
   for page in synfp synfp-read synfp-watch synfp-flood synfp-sizing synfp-socket synfp-stats synfp-doctor; do
     [[ -s $prefix/share/man/man1/$page.1 ]] || fail "no man page $page"
   done
+  [[ ! -e $prefix/sbin/synfpd || -s $prefix/share/man/man8/synfpd.8 ]] || fail "no man page synfpd"
   bash -c "source '$prefix/share/bash-completion/completions/synfp' && complete -p synfp" >/dev/null ||
     fail "no completion for bash"
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The programs that see every packet of an interface, xdp and tcx, one frame at a time through
 // BPF_PROG_TEST_RUN: what they store, what they count, and that they pass every packet on as it was.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -25,6 +28,8 @@ using synfp::key_scope;
 using synfp::miss;
 using synfp::probe_config;
 using synfp::capture::now_ns;
+using synfp::tools::fd;
+using synfp::tools::must;
 using counts = std::map<int, std::uint64_t>;
 
 template <hook H>
@@ -748,6 +753,72 @@ TYPED_TEST(interface_program, a_recorded_syn_is_stored_as_from_bytes_reads_it) {
     ++compared;
   }
   EXPECT_EQ(compared, 84);
+}
+
+// ---- an interface with a program of somebody else
+
+/// An XDP program of this name on the loopback device of a namespace of its own.
+class taken_interface {
+ public:
+  explicit taken_interface(const char* name) {
+    const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS},
+                             {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    program_ = fd(bpf_prog_load(BPF_PROG_TYPE_XDP, name, "GPL", code, 2, nullptr));
+    link_ = home_.inside([&] { return fd(bpf_link_create(program_.get(), lo, BPF_XDP, nullptr)); });
+    must(program_ && link_, "attach a program");
+  }
+  std::uint32_t id() const {
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    must(bpf_obj_get_info_by_fd(program_.get(), &info, &length) == 0, "ask about a program");
+    return info.id;
+  }
+  /// What probe says.
+  std::string refused() const {
+    return home_.inside([] {
+      const auto p = synfp::capture::probe<small<hook::xdp>>::open({.interfaces = {"lo"}});
+      return p ? "attached" : p.error().message;
+    });
+  }
+  static constexpr int lo = 1;
+
+ private:
+  network_namespace home_;
+  fd program_, link_;
+};
+
+TEST(xdp, a_program_of_somebody_else_is_named_and_left_alone) {
+  const taken_interface taken("firewall");
+  EXPECT_THAT(taken.refused(), testing::HasSubstr("already carries an XDP program, id " +
+                                                  std::to_string(taken.id()) + " (firewall)"));
+}
+
+TEST(xdp, a_dispatcher_of_libxdp_is_named_with_its_programs) {
+  namespace detail = synfp::capture::detail;
+  const taken_interface taken("xdp_dispatcher");
+  const std::string says = "carries libxdp's dispatcher, id " + std::to_string(taken.id());
+  EXPECT_THAT(taken.refused(),
+              testing::HasSubstr(says + " (?), which this probe does not join; use hook::tcx"));
+
+  // With the pins of its programs, as libxdp makes them.
+  const std::string directory = detail::dispatcher_directory(taken_interface::lo, taken.id());
+  const std::string above = directory.substr(0, directory.rfind('/'));
+  const bool first = ::mkdir(above.c_str(), 0700) == 0;
+  must(::mkdir(directory.c_str(), 0700) == 0, "make " + directory);
+  std::vector<std::string> pins;
+  const char* names[] = {"filter", "balancer"};
+  for (int i = 0; i < 2; ++i) {
+    const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS},
+                             {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    const fd program(bpf_prog_load(BPF_PROG_TYPE_XDP, names[i], "GPL", code, 2, nullptr));
+    pins.push_back(directory + "/prog" + std::to_string(i) + "-prog");
+    EXPECT_EQ(bpf_obj_pin(program.get(), pins.back().c_str()), 0);
+  }
+  const std::string refused = taken.refused();
+  for (const std::string& pin : pins) ::unlink(pin.c_str());
+  ::rmdir(directory.c_str());
+  if (first) ::rmdir(above.c_str());
+  EXPECT_THAT(refused, testing::HasSubstr(says + " (filter, balancer), which"));
 }
 
 }  // namespace

@@ -86,7 +86,8 @@ std::string clsact_of(const char* interface) {
 
 /// Somebody else's filter, with a clsact that they made if there was none.
 struct foreign_filter {
-  foreign_filter(const char* interface, int verdict, bpf_tc_attach_point where = BPF_TC_INGRESS)
+  foreign_filter(const char* interface, int verdict, bpf_tc_attach_point where = BPF_TC_INGRESS,
+                 __u32 priority = 0)
       : program(foreign_program(verdict)) {
     at.sz = sizeof at;
     at.ifindex = static_cast<int>(::if_nametoindex(interface));
@@ -94,6 +95,7 @@ struct foreign_filter {
     const int made = bpf_tc_hook_create(&at);
     options.sz = sizeof options;
     options.prog_fd = program.get();
+    options.priority = priority;
     must((made == 0 || made == -EEXIST) && bpf_tc_attach(&at, &options) == 0, "attach a filter");
   }
   bool is_there() const {
@@ -403,6 +405,44 @@ TEST_F(tc_filter, leaves_what_is_somebody_elses) {
       f.reset();
       EXPECT_EQ(clsact_of("s0"), "there");
     }
+  });
+}
+
+// The kernel itself would put ours behind those of priorities below 32768.
+TEST_F(tc_filter, is_before_those_whose_priority_somebody_chose) {
+  for (const __u32 priority : {7U, 2U, 1U}) {
+    SCOPED_TRACE(priority);
+    on_server([&] {
+      foreign_filter theirs("s0", TC_ACT_SHOT, BPF_TC_INGRESS, priority);
+      own_filter f, second;
+      ASSERT_EQ(f.add(), 0);
+      EXPECT_TRUE(sees(f, 1));
+      ASSERT_EQ(second.add(), 0);
+      EXPECT_TRUE(sees(second, 2));
+      theirs.remove();
+    });
+  }
+}
+
+TEST_F(tc_filter, says_when_it_cannot_be_the_first) {
+  on_server([&] {
+    namespace detail = synfp::capture::detail;
+    const foreign_filter makes_clsact("s0", TC_ACT_UNSPEC);
+    const fd theirs = foreign_program(TC_ACT_SHOT);
+    detail::tc_request request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, ::if_nametoindex("s0"),
+                               TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
+    request.body().tcm_info = TC_H_MAKE(1U << 16, static_cast<std::uint32_t>(htons(ETH_P_IP)));
+    request.add(TCA_KIND, "bpf");
+    rtattr* const options = request.add(TCA_OPTIONS | NLA_F_NESTED, nullptr, 0);
+    request.add(TCA_BPF_FD, static_cast<std::uint32_t>(theirs.get()));
+    request.add(TCA_BPF_NAME, "theirs");
+    request.end(options);
+    detail::tc_socket socket;
+    ASSERT_EQ(socket.open(), 0);
+    ASSERT_EQ(socket.ask(request), 0);
+    own_filter f;
+    EXPECT_EQ(f.add(), EBUSY);
+    EXPECT_THAT(detail::no_ingress("s0", EBUSY).message, HasSubstr("a filter there has the first priority"));
   });
 }
 

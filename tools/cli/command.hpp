@@ -44,9 +44,6 @@ struct command {
   std::vector<std::string>* rest = nullptr;
 };
 
-/// "0.1.0"
-std::string version();
-
 /// The program's name, its texts and all its subcommands, in the order in which they are listed.
 std::vector<command> set_up(CLI::App& app);
 

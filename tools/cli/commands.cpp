@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <fmt/format.h>
-
-#include <synfp/version.hpp>
-
 #include "command.hpp"
 #include "manual.hpp"
 
 namespace cli {
-
-std::string version() {
-  return fmt::format("{}.{}.{}", SYNFP_VERSION_MAJOR, SYNFP_VERSION_MINOR, SYNFP_VERSION_PATCH);
-}
 
 std::vector<command> set_up(CLI::App& app) {
   app.name("synfp");

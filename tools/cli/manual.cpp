@@ -5,12 +5,13 @@
 #include <fmt/ranges.h>  // join
 
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <sstream>
 #include <string_view>
+#include <synfp/version.hpp>
 #include <utility>
 #include <vector>
-
-#include "command.hpp"
 
 namespace cli {
 namespace {
@@ -155,6 +156,18 @@ footer split(const std::string& text) {
 
 }  // namespace
 
+std::string version() {
+  return fmt::format("{}.{}.{}", SYNFP_VERSION_MAJOR, SYNFP_VERSION_MINOR, SYNFP_VERSION_PATCH);
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  if (file.flush()) return true;
+  std::perror(path.c_str());
+  return false;
+}
+
 std::string help(const CLI::App& app) {
   std::string out = fmt::format("{}\n\nUsage: {} {}\n", app.get_description(), full_name(app),
                                 fmt::join(synopsis(app), " "));
@@ -173,12 +186,13 @@ std::string help(const CLI::App& app) {
   return out;
 }
 
-std::string man_page(const CLI::App& app) {
+std::string man_page(const CLI::App& app, int section, const std::vector<std::string>& see_also) {
   const std::string name = dashed(full_name(app));
   std::string upper = name;
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
-  std::string out = fmt::format(".TH {} 1 \"\" \"synfp {}\" \"User Commands\"\n", upper, version());
+  std::string out = fmt::format(".TH {} {} \"\" \"synfp {}\" \"{}\"\n", upper, section, version(),
+                                section == 8 ? "System Administration" : "User Commands");
   out += fmt::format(".SH NAME\n{} \\- {}\n", escaped(name), escaped(app.get_description()));
   out += fmt::format(".SH SYNOPSIS\n.B {}\n", escaped(full_name(app)));
   for (const std::string& word : synopsis(app)) out += escaped(word) + '\n';
@@ -201,7 +215,7 @@ std::string man_page(const CLI::App& app) {
   }
   if (!text.exit_status.empty()) out += ".SH EXIT STATUS\n" + text.exit_status;
   if (!text.examples.empty()) out += ".SH EXAMPLES\n.nf\n" + text.examples + ".fi\n";
-  std::vector<std::string> related;
+  std::vector<std::string> related = see_also;
   const CLI::App& top = app.get_parent() == nullptr ? app : *app.get_parent();
   if (&top != &app) related.push_back(top.get_name());
   for (const CLI::App* command : commands(top)) {

@@ -22,6 +22,7 @@
 
 #include "../support/cgroup_root.hpp"
 #include "../support/fd.hpp"
+#include "kept_filter.hpp"
 #include "listeners.hpp"
 #include "pin_directory.hpp"
 #include "settings.hpp"
@@ -37,6 +38,7 @@ class keeper {
     int program = -1;
     std::function<setup_result<fd>()> make;
     fd link;
+    std::unique_ptr<kept_filter> filter;  // of tc, where there are no links
     bool taken_over = false;  ///< from an earlier process: the program is put in place, nothing is missed
     bool attached = true;     ///< as of the last beat
   };
@@ -81,6 +83,10 @@ class keeper {
   void commit() try {
     pin_maps();
     for (attachment& one : attachments_) {
+      if (one.filter) {
+        one.filter->commit(one.program);
+        continue;
+      }
       if (one.taken_over && bpf_link_update(one.link.get(), one.program, nullptr) != 0) {
         // Not every kind of link can get another program.
         bpf_link_detach(one.link.get());
@@ -88,7 +94,7 @@ class keeper {
         one.link = made_by(one);
         one.taken_over = false;
       }
-      if (!one.taken_over && one.link) {
+      if (!one.taken_over) {
         directory_.remove(one.pin);
         directory_.put_new(one.pin, one.link.get());
       }
@@ -108,7 +114,7 @@ class keeper {
   void beat() {
     bool any = attachments_.empty();  // hook::reuseport: servers attach it
     for (attachment& one : attachments_) {
-      one.attached = is_attached(one.link);
+      one.attached = one.filter ? one.filter->is_attached() : is_attached(one.link);
       any = any || one.attached;
     }
     if (!any) return;
@@ -233,12 +239,15 @@ class keeper {
   void attach(const capture::detail::hook_traits& traits, const capture::probe_options& options) {
     namespace detail = capture::detail;
     const int program = probe_->fds().program;
-    const auto add = [&](std::string pin, std::string what, int its_program,
-                         std::function<setup_result<fd>()> make) {
+    const auto refuse_twice = [&](const std::string& pin, const std::string& what) {
       for (const attachment& other : attachments_) {
         if (other.pin == pin) throw failure(what + " is asked for twice");
       }
-      attachment one{std::move(what), std::move(pin), its_program, std::move(make), {}};
+    };
+    const auto add = [&](std::string pin, std::string what, int its_program,
+                         std::function<setup_result<fd>()> make) {
+      refuse_twice(pin, what);
+      attachment one{std::move(what), std::move(pin), its_program, std::move(make), {}, {}};
       one.link = directory_.open(one.pin);
       one.taken_over = one.link && is_attached(one.link);
       if (!one.taken_over) one.link = made_by(one);
@@ -257,16 +266,25 @@ class keeper {
       on("sockops", probe_->sockops_program(), BPF_CGROUP_SOCK_OPS);
       on("getsockopt", probe_->getsockopt_program(), BPF_CGROUP_GETSOCKOPT);
     }
+    const bool tcx = traits.attached_to == detail::attachment::tcx;
+    const bool by_filter = tcx && detail::attach_tcx_link(program, 0) == -EINVAL;
     for (const std::string& interface : options.interfaces) {
-      add(fmt::format("{}-interface-{}", hook_, ::if_nametoindex(interface.c_str())),
-          fmt::format("{} on {}", hook_, interface), program,
-          [this, program, interface, how = traits.attached_to]() -> setup_result<detail::owned_fd> {
-            auto made = detail::attach_to_interface(how, program, interface);
-            if (!made) return std::move(made).error();
-            detail::owned_fd link = std::move(made->link);
-            filters_.push_back(*std::move(made));
-            return link;
-          });
+      const unsigned index = ::if_nametoindex(interface.c_str());
+      std::string pin = fmt::format("{}-interface-{}", hook_, index),
+                  what = fmt::format("{} on {}", hook_, interface);
+      if (by_filter) {
+        refuse_twice(pin, what);
+        auto filter = std::make_unique<kept_filter>(directory_, pin, interface, index, program);
+        const bool found = filter->taken_over();
+        attachments_.push_back({std::move(what), std::move(pin), program, {}, {}, std::move(filter), found});
+      } else {
+        add(std::move(pin), std::move(what), program,
+            [program, interface, how = traits.attached_to]() -> setup_result<fd> {
+              auto made = detail::attach_to_interface(how, program, interface);
+              if (!made) return std::move(made).error();
+              return std::move(made->link);
+            });
+      }
     }
     if (traits.attached_to == detail::attachment::function)
       add(hook_, hook_ + " on tcp_conn_request()", program, [program, trampoline = !probe_->fell_back()] {
@@ -289,7 +307,6 @@ class keeper {
 
   /// Not after the cgroup or interface was removed.
   static bool is_attached(const fd& link) {
-    if (!link) return true;  // a filter of tc, which has no link
     bpf_link_info info{};
     __u32 length = sizeof info;
     if (bpf_obj_get_info_by_fd(link.get(), &info, &length) != 0) return false;
@@ -338,7 +355,6 @@ class keeper {
   std::string hook_;
   std::optional<capture::detail::loaded_probe> probe_;
   std::vector<attachment> attachments_;
-  std::vector<capture::detail::interface_attachment> filters_;  // of tc, where there are no links
   bool kept_ = false, for_listeners_ = false, covers_ = false;
   std::optional<older_listeners> older_;
   const synfp_pulse* pulse_ = nullptr;

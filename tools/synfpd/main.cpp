@@ -16,11 +16,10 @@
 #include <optional>
 #include <string>
 
-#include <synfp/version.hpp>
-
 #include "../support/fd.hpp"
 #include "capabilities.hpp"
 #include "clients.hpp"
+#include "command_line.hpp"
 #include "keeper.hpp"
 #include "metrics.hpp"
 #include "notify.hpp"
@@ -130,47 +129,8 @@ int remove(const daemon_settings& s) {
 int main(int argc, char** argv) try {
   std::signal(SIGPIPE, SIG_IGN);
   daemon_settings s;
-  bool take_away = false;
-  CLI::App app{
-      "Keeps a probe: it gives the SYN of each connection to servers in any language, without privileges"};
-  app.add_option("--cgroup", s.cgroups,
-                 "a directory of cgroup v2: sockets made in it or below answer with their SYN; repeatable; "
-                 "default: all "
-                 "of the machine")
-      ->type_name("PATH")
-      ->allow_extra_args(false);
-  app.add_option("--hook", s.hook,
-                 "what captures; auto: sockops, or xdp with --interface, or reuseport without cgroup v2")
-      ->check(CLI::IsMember({"auto", "sockops", "reuseport", "xdp", "tcx", "kprobe"}))
-      ->type_name("HOOK")
-      ->capture_default_str();
-  app.add_option("--interface", s.interfaces, "the interface that xdp or tcx watches; repeatable")
-      ->type_name("NAME")
-      ->allow_extra_args(false);
-  app.add_option("--port", s.ports, "a local port of interest; up to 8; default: all")
-      ->check(CLI::Range(1, 65535))
-      ->type_name("N")
-      ->allow_extra_args(false);
-  app.add_option("--buckets", s.buckets, "size of the table, a power of two, 2 KiB each; see 'synfp sizing'")
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--pin", s.pin, "a directory on a bpffs, in which everything is kept")
-      ->type_name("DIR")
-      ->capture_default_str();
-  app.add_option("--socket", s.socket,
-                 "a Unix socket that hands the table to clients, for those without a bpffs")
-      ->type_name("PATH")
-      ->capture_default_str();
-  app.add_option("--group", s.group, "who may read the table, besides root: a name or a number")
-      ->type_name("NAME");
-  app.add_option("--metrics", s.metrics, "serve OpenMetrics there")->type_name("ADDR:PORT");
-  app.add_flag("--remove", take_away, "detach, remove the pins, and end");
-  app.set_version_flag("--version", fmt::format("synfpd {}.{}.{}", SYNFP_VERSION_MAJOR, SYNFP_VERSION_MINOR,
-                                                SYNFP_VERSION_PATCH));
-  app.footer(
-      R"(SIGTERM ends it and leaves the probe attached; the next start takes it over without a gap, and so does SIGHUP,
-which starts it again, with a new version of the program if there is one. --remove ends the probe too. Exit status: 0; 2
-if it could not start; then nothing was attached, and what was attached before stays.)");
+  CLI::App app;
+  set_up(app, s);
   app.failure_message(
       [](const CLI::App*, const CLI::Error& e) { return fmt::format("synfpd: {}; see --help\n", e.what()); });
   try {
@@ -181,7 +141,7 @@ if it could not start; then nothing was attached, and what was attached before s
   if (s.buckets == 0 || (s.buckets & (s.buckets - 1)) != 0 || s.buckets > 1U << 22)
     throw failure("--buckets must be a power of two up to 4194304");
   if (s.ports.size() > SYNFP_MAX_PORTS) throw failure("at most 8 times --port");
-  return take_away ? remove(s) : keep(s, argv);
+  return s.remove ? remove(s) : keep(s, argv);
 } catch (const std::exception& e) {
   fmt::print(stderr, "synfpd: {}\n", e.what());
   return 2;

@@ -13,18 +13,60 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <synfp/capture/detail/clsact.hpp>
 #include <synfp/capture/detail/pins.hpp>
 
 #include "../support/fd.hpp"
 #include "../support/pin_owner.hpp"
 
 namespace synfp::tools {
+
+/// What the kernel calls a BPF object: "bpf-map", "bpf-prog", "bpf_link" or "bpf-link"; empty if it is none.
+inline std::string kind_of_object(const fd& object) {
+  char kind[32]{};
+  (void)!::readlink(("/proc/self/fd/" + std::to_string(object.get())).c_str(), kind, sizeof kind - 1);
+  constexpr std::string_view prefix = "anon_inode:";
+  return std::string_view(kind).substr(0, prefix.size()) == prefix ? kind + prefix.size() : "";
+}
+inline std::uint32_t id_of_program(int program) {
+  bpf_prog_info info{};
+  __u32 length = sizeof info;
+  must(bpf_obj_get_info_by_fd(program, &info, &length) == 0, "ask about a program");
+  return info.id;
+}
+/// 0 if it is no program.
+inline std::uint32_t id_of_program(const fd& object) {
+  return object && kind_of_object(object) == "bpf-prog" ? id_of_program(object.get()) : 0;
+}
+
+/// Names of filters that outlive their process; see kept_filter. Not those of the library, which removes what
+/// a killed process left.
+inline constexpr const char* filter_name = "synfpd";
+inline constexpr const char* filter_in_own_clsact = "synfpd+clsact";
+
+/// The filter with this program.
+inline bool find_filter(capture::detail::clsact& at, std::uint32_t program, capture::detail::tc_filter& found,
+                        bool& made_clsact) {
+  bool there = false;
+  const auto look = [&](const capture::detail::tc_filter& f, std::string_view name) {
+    if (program == 0 || f.program != program) return;
+    there = true;
+    found = f;
+    made_clsact = name == filter_in_own_clsact;
+  };
+  // EAGAIN: the list changed meanwhile.
+  for (int attempt = 0; at.each(look) == EAGAIN && attempt < 3; ++attempt) {
+  }
+  return there;
+}
 
 class pin_directory {
  public:
@@ -62,6 +104,9 @@ class pin_directory {
     }
   }
 
+  /// Under which something is pinned before it gets its name.
+  static std::string next_of(const std::string& name) { return name + std::string(next_suffix); }
+
   const std::string& path() const { return path_; }
   std::string path_of(const std::string& name) const { return path_ + '/' + name; }
 
@@ -70,15 +115,39 @@ class pin_directory {
 
   /// Pins, or puts into the place of what is there. `mode`: what the group may is only given if there is one.
   void put(const std::string& name, int what, mode_t mode) const {
-    const std::string next = path_of(name + next_suffix);
+    put_next(name, what, mode);
+    settle(name);
+  }
+  /// The first half of put(): as next_of(name).
+  void put_next(const std::string& name, int what, mode_t mode) const {
+    const std::string next = path_of(next_of(name));
     ::unlink(next.c_str());
     pin(next, what, mode);
+  }
+  void settle(const std::string& name) const {
+    const std::string next = path_of(next_of(name));
     must(::rename(next.c_str(), path_of(name).c_str()) == 0, "put " + next + " into its place");
   }
   /// Pins a link where nothing is. In one step: no process that is killed leaves it attached under a name
   /// that nobody looks for.
   void put_new(const std::string& name, int link) const { pin(path_of(name), link, 0600); }
-  void remove(const std::string& name) const { ::unlink(path_of(name).c_str()); }
+  /// Also detaches it. Throws if a filter of tc stays; then its pin does, too.
+  void remove(const std::string& name) const {
+    if (const unsigned interface = interface_of_filter(name); interface != 0) {
+      capture::detail::clsact at;
+      capture::detail::tc_filter f;
+      bool made_clsact = false;
+      int error = at.open(interface);
+      if (error == 0 && find_filter(at, id_of_program(open(name)), f, made_clsact)) {
+        error = at.remove(f);
+      } else {
+        made_clsact = name.ends_with(next_suffix);  // by one who was killed before it had a filter
+      }
+      if (error == 0 && made_clsact) at.remove_if_empty();
+      if (error != 0) fail("remove the filter of " + path_of(name), error);
+    }
+    ::unlink(path_of(name).c_str());
+  }
 
   std::vector<std::string> names() const {
     std::vector<std::string> found;
@@ -92,13 +161,21 @@ class pin_directory {
   }
   /// Removes all of it.
   void remove_all() const {
-    for (const std::string& name : names()) remove(name);  // also detaches
+    for (const std::string& name : names()) remove(name);
     ::rmdir(path_.c_str());
     ::rmdir(path_.substr(0, path_.rfind('/')).c_str());  // unless it holds another version's
   }
 
  private:
-  static constexpr const char* next_suffix = "~new";
+  static constexpr std::string_view next_suffix = "~new";
+
+  /// Its index, of "tcx-interface-7" and next_of() that. 0: of another name.
+  static unsigned interface_of_filter(const std::string& name) {
+    unsigned index = 0;
+    char rest[8]{};
+    const int read = std::sscanf(name.c_str(), "tcx-interface-%u%7s", &index, rest);
+    return read == 1 || (read == 2 && rest == next_suffix) ? index : 0;
+  }
 
   static std::string parent_of(std::string path) {
     while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -110,21 +187,18 @@ class pin_directory {
   bool is_ours(std::string name) const {
     const fd object = open(name);
     if (!object) return false;
-    if (name.ends_with(next_suffix)) name.resize(name.size() - std::strlen(next_suffix));
-    char kind[32]{};
-    (void)!::readlink(("/proc/self/fd/" + std::to_string(object.get())).c_str(), kind, sizeof kind - 1);
-    const std::string_view is = kind;
+    if (name.ends_with(next_suffix)) name.resize(name.size() - next_suffix.size());
+    const std::string is = kind_of_object(object);
     constexpr std::array maps{"table", "meta", "counts", "sockets", "flags", "pulse"};
     if (std::find(maps.begin(), maps.end(), name) != maps.end()) {
       bpf_map_info info{};
       __u32 length = sizeof info;
-      if (is != "anon_inode:bpf-map" || bpf_obj_get_info_by_fd(object.get(), &info, &length) != 0)
-        return false;
+      if (is != "bpf-map" || bpf_obj_get_info_by_fd(object.get(), &info, &length) != 0) return false;
       return name == "flags" ? std::string_view(info.name).find(".bss") != std::string_view::npos
                              : "synfp_" + name == info.name;
     }
-    if (name == "program") return is == "anon_inode:bpf-prog";
-    return (is == "anon_inode:bpf_link" || is == "anon_inode:bpf-link") &&
+    if (name == "program" || (interface_of_filter(name) != 0 && is == "bpf-prog")) return is == "bpf-prog";
+    return (is == "bpf_link" || is == "bpf-link") &&
            (name == "kprobe" || name.find("-cgroup-") != std::string::npos ||
             name.find("-interface-") != std::string::npos);
   }

@@ -18,6 +18,7 @@ struct daemon_settings {
   std::string group;
   std::string metrics;
   std::uint32_t buckets = 4096;
+  bool remove = false;  ///< what an earlier process left, instead of keeping a probe
 };
 
 }  // namespace synfp::tools

@@ -61,6 +61,24 @@ inline std::string name_of_program(std::uint32_t id) {
   return "?";
 }
 
+/// Where libxdp pins the programs of the dispatcher `id`, by its protocol for sharing an interface.
+inline std::string dispatcher_directory(unsigned interface, std::uint32_t id) {
+  return "/sys/fs/bpf/xdp/dispatch-" + std::to_string(interface) + '-' + std::to_string(id);
+}
+/// Names of these programs; "?" if they may not be asked for.
+inline std::string names_of_dispatched(const std::string& directory) {
+  constexpr int most = 10;
+  std::string names;
+  for (int i = 0; i < most; ++i) {
+    const owned_fd program(bpf_obj_get((directory + "/prog" + std::to_string(i) + "-prog").c_str()));
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) continue;
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  return names.empty() ? "?" : names;
+}
+
 /// Attaches to an interface that carries no other XDP program: native if the driver can, else generic.
 inline setup_result<interface_attachment> attach_xdp(int program, const std::string& interface,
                                                      unsigned index) {
@@ -70,9 +88,18 @@ inline setup_result<interface_attachment> attach_xdp(int program, const std::str
     for (const std::uint32_t one : {query.drv_prog_id, query.skb_prog_id, query.hw_prog_id}) {
       if (id == 0) id = one;
     }
+    const std::string name = name_of_program(id);
+    const std::string pins = dispatcher_directory(index, id);
+    // Without CAP_SYS_ADMIN the pins may say what the name does not. To take it off takes off what it runs.
+    if (name == "xdp_dispatcher" || ::access(pins.c_str(), F_OK) == 0)
+      return setup_error{errc::system, EBUSY,
+                         "interface " + interface + " carries libxdp's dispatcher, id " + std::to_string(id) +
+                             " (" + names_of_dispatched(pins) +
+                             "), which this probe does not join; use hook::tcx, which sees what that lets "
+                             "pass, or hook::reuseport"};
     return setup_error{errc::system, EBUSY,
                        "interface " + interface + " already carries an XDP program, id " +
-                           std::to_string(id) + " (" + name_of_program(id) +
+                           std::to_string(id) + " (" + name +
                            "), which is not replaced; take it off (ip link set dev " + interface +
                            " xdp off), or use another interface, hook::tcx or hook::reuseport"};
   }
@@ -99,15 +126,32 @@ constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
 constexpr __u32 before_all_others = 1U << 3;
 
 /// Attaches at the ingress of an interface, before what is there already: so it sees each SYN, whatever the
-/// others make of it. They all run as before.
-inline setup_result<interface_attachment> attach_tcx(int program, const std::string& interface,
-                                                     unsigned index) {
+/// others make of it. They all run as before. A link, or a negative errno; -EINVAL, also with an index that
+/// no interface has: Linux 6.5 and older know no such link.
+inline int attach_tcx_link(int program, unsigned index) noexcept {
   auto options = libbpf_options<bpf_link_create_opts>();
   options.flags = before_all_others;
-  const int fd = bpf_link_create(program, static_cast<int>(index), tcx_ingress, &options);
+  return bpf_link_create(program, static_cast<int>(index), tcx_ingress, &options);
+}
+
+inline setup_error no_ingress(const std::string& interface, int number) {
+  return {
+      errc::system, number,
+      "cannot attach to the ingress of interface " + interface +
+          why(number, number == EBUSY
+                          ? "a filter there has the first priority, 1, and may take packets away; give it "
+                            "another, see tc-filter(8)"
+                          : "it needs CAP_NET_ADMIN and a kernel with tcx (6.6), or with CONFIG_NET_CLS_BPF "
+                            "and CONFIG_NET_SCH_INGRESS (modprobe cls_bpf sch_ingress)")};
+}
+
+/// By a link, or else by a filter.
+inline setup_result<interface_attachment> attach_tcx(int program, const std::string& interface,
+                                                     unsigned index) {
+  const int fd = attach_tcx_link(program, index);
   if (fd >= 0) return interface_attachment{{interface, attach_mode::link}, owned_fd(fd), {}};
   int number = -fd;
-  if (number == EINVAL) {  // Linux 6.5 and older know no such link
+  if (number == EINVAL) {
     bpf_prog_info info{};
     __u32 length = sizeof info;
     interface_attachment made{{interface, attach_mode::filter}, {}, {}};
@@ -118,11 +162,7 @@ inline setup_result<interface_attachment> attach_tcx(int program, const std::str
       return made;
     }
   }
-  return setup_error{errc::system, number,
-                     "cannot attach to the ingress of interface " + interface +
-                         why(number,
-                             "it needs CAP_NET_ADMIN and a kernel with tcx (6.6), or with CONFIG_NET_CLS_BPF "
-                             "and CONFIG_NET_SCH_INGRESS (modprobe cls_bpf sch_ingress)")};
+  return no_ingress(interface, number);
 }
 
 inline setup_result<interface_attachment> attach_to_interface(attachment how, int program,

@@ -163,6 +163,106 @@ inline int mark_alive(std::uint32_t program, unsigned interface, owned_fd& mark)
   return ::bind(mark.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
 }
 
+/// The filters of an interface, in the network namespace in which this was opened. Functions return errno, or
+/// 0.
+class clsact {
+ public:
+  int open(unsigned interface) noexcept {
+    interface_ = interface;
+    return socket_.open();
+  }
+  explicit operator bool() const noexcept { return static_cast<bool>(socket_); }
+  unsigned interface() const noexcept { return interface_; }
+
+  /// `made`: nothing was there.
+  int make(bool& made) {
+    tc_request request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, interface_, TC_H_CLSACT);
+    request.body().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    request.add(TCA_KIND, "clsact");
+    const int error = socket_.ask(request);
+    made = error == 0;
+    return error == EEXIST ? 0 : error;
+  }
+  /// Neither at the ingress nor at the egress is a filter.
+  bool empty() { return empty(ingress) && empty(egress); }
+  /// Itself.
+  void remove_if_empty() {
+    if (!empty()) return;
+    tc_request request(RTM_DELQDISC, 0, interface_, TC_H_CLSACT);
+    request.body().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    (void)socket_.ask(request);
+  }
+
+  /// Adds a program as the first filter of the ingress. EBUSY: the first priority is taken by a filter of
+  /// another kind or for one protocol alone, and nothing comes before it.
+  int add(int program, std::uint32_t id, const char* name, tc_filter& added) {
+    std::uint32_t first = 0;
+    const int error = each([&first](const tc_filter& f, std::string_view) {
+      const std::uint32_t priority = f.info >> 16;
+      if (priority != 0 && (first == 0 || priority < first)) first = priority;
+    });
+    if (error != 0) return error;
+    // 0: the kernel chooses, from the higher half. The newest of one priority is its first.
+    const std::uint32_t own = first > 1 ? first - 1 : first;
+    const tc_filter where{.info = TC_H_MAKE(own << 16, static_cast<std::uint32_t>(htons(ETH_P_ALL)))};
+    const int refused = change(NLM_F_CREATE | NLM_F_EXCL, where, program, id, name, added);
+    return refused == EINVAL && first == 1 ? EBUSY : refused;
+  }
+  /// Puts another program into the place of that of `f`, in one step.
+  int replace(tc_filter& f, int program, std::uint32_t id, const char* name) {
+    return change(0, f, program, id, name, f);
+  }
+  int remove(const tc_filter& f) {
+    tc_request request(RTM_DELTFILTER, 0, interface_, ingress);
+    request.body().tcm_handle = f.handle;
+    request.body().tcm_info = f.info;
+    request.add(TCA_KIND, "bpf");
+    return socket_.ask(request);
+  }
+  /// each(filter, its name), of the ingress. Allocates nothing.
+  template <class F>
+  int each(F&& function) {
+    return each_of(ingress, function);
+  }
+
+ private:
+  static constexpr std::uint32_t ingress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+  static constexpr std::uint32_t egress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
+
+  int change(std::uint16_t flags, const tc_filter& where, int program, std::uint32_t id, const char* name,
+             tc_filter& changed) {
+    tc_request request(RTM_NEWTFILTER, static_cast<std::uint16_t>(flags | NLM_F_ECHO), interface_, ingress);
+    request.body().tcm_handle = where.handle;
+    request.body().tcm_info = where.info;
+    request.add(TCA_KIND, "bpf");
+    rtattr* const options = request.add(TCA_OPTIONS | NLA_F_NESTED, nullptr, 0);
+    request.add(TCA_BPF_FD, static_cast<std::uint32_t>(program));
+    request.add(TCA_BPF_NAME, name);
+    request.add(TCA_BPF_FLAGS, std::uint32_t{TCA_BPF_FLAG_ACT_DIRECT});
+    request.end(options);
+    tc_filter told;
+    const int error = socket_.ask(request, [&told, id](const tc_filter& f, std::string_view) {
+      if (f.program == id) told = f;
+    });
+    if (error != 0) return error;
+    if (told.program == 0) return EPROTO;
+    changed = told;
+    return 0;
+  }
+  template <class F>
+  int each_of(std::uint32_t parent, F&& function) {
+    tc_request dump(RTM_GETTFILTER, NLM_F_DUMP, interface_, parent);
+    return socket_.ask(dump, function);
+  }
+  bool empty(std::uint32_t parent) {
+    bool found = false;
+    return each_of(parent, [&found](const tc_filter&, std::string_view) { found = true; }) == 0 && !found;
+  }
+
+  tc_socket socket_;
+  unsigned interface_ = 0;
+};
+
 /// A filter that lets every packet go on to those after it, until this ends. It is the first one of its
 /// interface when it is added. Movable; removes it with the rights that the process has then.
 class clsact_filter {
@@ -170,9 +270,8 @@ class clsact_filter {
   clsact_filter() = default;
   clsact_filter(clsact_filter&&) noexcept = default;
   clsact_filter& operator=(clsact_filter&& other) noexcept {
-    std::swap(socket_, other.socket_);
+    std::swap(at_, other.at_);
     std::swap(mark_, other.mark_);
-    std::swap(interface_, other.interface_);
     std::swap(own_, other.own_);
     std::swap(made_clsact_, other.made_clsact_);
     std::swap(replaced_, other.replaced_);
@@ -182,89 +281,42 @@ class clsact_filter {
 
   /// Adds the program with this id and name. errno, or 0; then nothing of it is there.
   int add(int program, std::uint32_t id, const char* name, unsigned interface) {
-    int error = socket_.open();
+    int error = at_.open(interface);
     if (error == 0) error = mark_alive(id, interface, mark_);
+    if (error == 0) error = at_.make(made_clsact_);
     if (error != 0) return error;
-    interface_ = interface;
-
-    tc_request clsact(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, interface, TC_H_CLSACT);
-    clsact.body().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-    clsact.add(TCA_KIND, "clsact");
-    error = socket_.ask(clsact);
-    made_clsact_ = error == 0;
-    if (error != 0 && error != EEXIST) return error;
-
-    tc_request filter(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, interface, ingress);
-    // Priority 0: one less than that of the first filter, whoever's that is.
-    filter.body().tcm_info = TC_H_MAKE(0U, static_cast<std::uint32_t>(htons(ETH_P_ALL)));
-    filter.add(TCA_KIND, "bpf");
-    rtattr* const options = filter.add(TCA_OPTIONS | NLA_F_NESTED, nullptr, 0);
-    filter.add(TCA_BPF_FD, static_cast<std::uint32_t>(program));
-    filter.add(TCA_BPF_NAME, name);
-    filter.add(TCA_BPF_FLAGS, std::uint32_t{TCA_BPF_FLAG_ACT_DIRECT});
-    filter.end(options);
-    error = socket_.ask(filter, [this, id](const tc_filter& f, std::string_view) {
-      if (f.program == id) own_ = f;
-    });
-    if (error == 0 && own_.program == 0) error = EPROTO;
+    error = at_.add(program, id, name, own_);
     if (error != 0) {
-      remove_clsact();
+      if (made_clsact_) at_.remove_if_empty();
       return error;
     }
 
     // Only now, so that no SYN is missed.
     std::vector<tc_filter> left_behind;
-    (void)each_filter(ingress, [&](const tc_filter& f, std::string_view its_name) {
+    (void)at_.each([&](const tc_filter& f, std::string_view its_name) {
       owned_fd free;
       if (f.program != id && its_name == name && mark_alive(f.program, interface, free) == 0)
         left_behind.push_back(f);
     });
-    for (const tc_filter& f : left_behind) replaced_ |= remove_filter(f) == 0;
+    for (const tc_filter& f : left_behind) replaced_ |= at_.remove(f) == 0;
     return 0;
   }
 
   bool replaced() const noexcept { return replaced_; }
 
  private:
-  static constexpr std::uint32_t ingress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
-  static constexpr std::uint32_t egress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
-
-  template <class F>
-  int each_filter(std::uint32_t parent, F&& each) {
-    tc_request dump(RTM_GETTFILTER, NLM_F_DUMP, interface_, parent);
-    return socket_.ask(dump, each);
-  }
-  bool empty(std::uint32_t parent) {
-    bool found = false;
-    return each_filter(parent, [&found](const tc_filter&, std::string_view) { found = true; }) == 0 && !found;
-  }
-  int remove_filter(const tc_filter& f) {
-    tc_request request(RTM_DELTFILTER, 0, interface_, ingress);
-    request.body().tcm_handle = f.handle;
-    request.body().tcm_info = f.info;
-    request.add(TCA_KIND, "bpf");
-    return socket_.ask(request);
-  }
-  /// If this made it and nobody else uses it.
-  void remove_clsact() {
-    if (!made_clsact_ || !empty(ingress) || !empty(egress)) return;
-    tc_request request(RTM_DELQDISC, 0, interface_, TC_H_CLSACT);
-    request.body().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-    (void)socket_.ask(request);
-  }
   void remove() noexcept {
-    if (!socket_ || own_.program == 0) return;
+    if (!at_ || own_.program == 0) return;
     // Somebody may have removed it, and another have got its handle.
     bool there = false;
-    (void)each_filter(ingress, [&](const tc_filter& f, std::string_view) {
+    (void)at_.each([&](const tc_filter& f, std::string_view) {
       there |= f.program == own_.program && f.handle == own_.handle && f.info == own_.info;
     });
-    if (there && remove_filter(own_) == 0) remove_clsact();
+    if (there && at_.remove(own_) == 0 && made_clsact_) at_.remove_if_empty();
   }
 
-  tc_socket socket_;
+  clsact at_;
   owned_fd mark_;
-  unsigned interface_ = 0;
   tc_filter own_;
   bool made_clsact_ = false;
   bool replaced_ = false;
