@@ -21,6 +21,7 @@ PORT = 8080
 LOADS = {
     "minimal": {"liburing", "libbpf"},
     "post_and_path": {"liburing"},
+    "site": {"liburing"},
     "background_task": {"liburing"},
     "event_clock": {"liburing"},
     "foreign_loop": {"liburing"},
@@ -150,6 +151,33 @@ class Servers(unittest.TestCase):
                                            (422, "/notes", "POST", ""), (404, "/", "GET", None),
                                            (405, "/notes", "PUT", "x")):
             self.assertEqual(self.ask(server, 1333, path, method, body)[0], status, (path, method))
+
+    def test_site(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        directory = pathlib.Path(scratch.name)
+        (directory / "index.html").write_text("start")
+        (directory / "large").write_bytes(os.urandom(3_000_000))
+        server = self.start("site", scratch.name)
+        self.assertEqual(self.ask(server, 1111, "/static/"), (200, "start"))
+        connection = http.client.HTTPConnection("127.0.0.1")
+        connection.sock = self.connect(1111, server)
+        for headers, status, body in (({}, 200, (directory / "large").read_bytes()),
+                                      ({"Range": "bytes=-10"}, 206, (directory / "large").read_bytes()[-10:])):
+            connection.request("GET", "/static/large", headers=headers)
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, status)
+            self.assertEqual(answer.read(), body)
+        self.assertEqual(self.ask(server, 1111, "/hosts/a%20b", "PUT")[0], 201)
+        self.assertEqual(self.ask(server, 1222, "/hosts/a%20b", "PUT")[0], 201)
+        status, text = self.ask(server, 1333, "/hosts/%61%20b?last=1")
+        self.assertEqual(status, 200)
+        self.check_fingerprint(text, 1222)
+        self.assertEqual(len(self.ask(server, 1333, "/hosts/a%20b")[1].splitlines()), 2)
+        for status, path in ((404, "/hosts/none"), (400, "/hosts/a%20b?last=x"), (400, "/hosts/%"), (302, "/anything"),
+                             (404, "/static/../site"), (404, "/static/none"), (405, "/static/large")):
+            method = "POST" if status == 405 else "GET"
+            self.assertEqual(self.ask(server, 1333, path, method)[0], status, path)
 
     def test_background_task(self):
         server = self.start("background_task")

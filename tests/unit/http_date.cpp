@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <ctime>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -50,6 +51,31 @@ TEST(http_date, agrees_with_the_c_library) {
     std::snprintf(expected, sizeof expected, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
                   tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     ASSERT_EQ(text(seconds), expected) << seconds;
+  }
+}
+
+TEST(http_date, parses_the_three_formats_of_http) {
+  using synfp::http::parse_date;
+  EXPECT_EQ(parse_date("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777);
+  EXPECT_EQ(parse_date("Sunday, 06-Nov-94 08:49:37 GMT"), 784111777);
+  EXPECT_EQ(parse_date("Sun Nov  6 08:49:37 1994"), 784111777);
+  EXPECT_EQ(parse_date("Tuesday, 19-Jan-38 03:14:08 GMT"), 2147483648);
+  for (const auto* const bad :
+       {"", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET",
+        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 ovD 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov -994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08-49-37 GMT", "Sun, 06 Nov 1994 08:4 :37 GMT", "Sun, 06-Nov-1994 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 94", "1994-11-06"})
+    EXPECT_EQ(parse_date(bad), std::nullopt) << bad;
+}
+
+TEST(http_date, parses_what_it_formats) {
+  std::mt19937_64 random(2);
+  std::uniform_int_distribution<std::int64_t> any(-62167219200, 253402300799);
+  for (int i = 0; i < 200000; ++i) {
+    const std::int64_t seconds = any(random);
+    ASSERT_EQ(synfp::http::parse_date(text(seconds)), seconds);
   }
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The Date field: IMF-fixdate (RFC 9110 5.6.7), without the C library's locale and time zone.
+// Dates (RFC 9110 5.6.7), without the C library's locale and time zone.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include <synfp/version.hpp>
@@ -61,6 +62,62 @@ constexpr void format_date(std::int64_t seconds, date_text& out) noexcept {
   put(":");
   two(in_day % 60);
   put(" GMT");
+}
+
+namespace detail {
+
+/// Seconds since 1970 of a date whose fields are digits; month "Jan" to "Dec".
+constexpr std::optional<std::int64_t> seconds_of(std::string_view year, std::string_view month,
+                                                 std::string_view day, std::string_view time) noexcept {
+  bool digits = true;
+  const auto number = [&digits](std::string_view text) {
+    int value = 0;
+    for (const char c : text) {
+      digits = digits && c >= '0' && c <= '9';
+      value = value * 10 + (c - '0');
+    }
+    return value;
+  };
+  if (day[0] == ' ') day.remove_prefix(1);  // of asctime()
+  if (time[2] != ':' || time[5] != ':') return std::nullopt;
+  int y = number(year);
+  const int d = number(day);
+  const int hour = number(time.substr(0, 2));
+  const int minute = number(time.substr(3, 2));
+  const int second = number(time.substr(6, 2));
+  const std::size_t at = std::string_view("JanFebMarAprMayJunJulAugSepOctNovDec").find(month);
+  if (!digits || at == std::string_view::npos || at % 3 != 0) return std::nullopt;
+  if (d < 1 || d > 31 || hour > 23 || minute > 59 || second > 60) return std::nullopt;
+  if (year.size() == 2) y += y < 70 ? 2000 : 1900;
+  // Counted from a 1 March, as in format_date().
+  const int m = static_cast<int>(at / 3);
+  if (m < 2) --y;
+  const int march_month = m < 2 ? m + 10 : m - 2;
+  const int era_year = y + 400;
+  const int days = 365 * era_year + era_year / 4 - era_year / 100 + era_year / 400 +
+                   (153 * march_month + 2) / 5 + d - 1 - (146097 + 719468);
+  return std::int64_t{days} * 86400 + hour * 3600 + minute * 60 + second;
+}
+
+}  // namespace detail
+
+/// Seconds since 1970-01-01 00:00:00 UTC. All three formats of HTTP; of "Sunday, 06-Nov-94 08:49:37 GMT" a
+/// year below 70 is one of this century. The day of the week is not compared.
+constexpr std::optional<std::int64_t> parse_date(std::string_view text) noexcept {
+  // "Sun, 06 Nov 1994 08:49:37 GMT"
+  if (text.size() == 29 && text.substr(3, 2) == ", " && text[7] == ' ' && text[11] == ' ' &&
+      text[16] == ' ' && text.ends_with(" GMT"))
+    return detail::seconds_of(text.substr(12, 4), text.substr(8, 3), text.substr(5, 2), text.substr(17, 8));
+  // "Sun Nov  6 08:49:37 1994"
+  if (text.size() == 24 && text[3] == ' ' && text[7] == ' ' && text[10] == ' ' && text[19] == ' ')
+    return detail::seconds_of(text.substr(20, 4), text.substr(4, 3), text.substr(8, 2), text.substr(11, 8));
+  // "Sunday, 06-Nov-94 08:49:37 GMT"
+  const std::size_t comma = text.find(", ");
+  if (comma == text.npos) return std::nullopt;
+  text.remove_prefix(comma + 2);
+  if (text.size() == 22 && text[2] == '-' && text[6] == '-' && text[9] == ' ' && text.ends_with(" GMT"))
+    return detail::seconds_of(text.substr(7, 2), text.substr(3, 3), text.substr(0, 2), text.substr(10, 8));
+  return std::nullopt;
 }
 
 /// Formats a second once. One per thread.

@@ -75,6 +75,8 @@ class [[nodiscard]] submit_awaiter {
         o->waiter->state_ = std::move(o->state);
         o->waiter->in_kernel_ = nullptr;
         detail::run_queue::current().push(o->waiter->node_);
+      } else if constexpr (requires { o->state.abandoned(result); }) {
+        o->state.abandoned(result);
       }
       destroy(o);
     }
@@ -101,7 +103,9 @@ class [[nodiscard]] submit_awaiter {
 ///
 /// Gives the kernel's error, or errc::canceled: after ring::cancel_fd(), and at the end of the ring. `state`
 /// is destroyed with the awaiter then. Destroying the coroutine cancels the operation. Linked and multishot
-/// submissions are not for this: see ring::start().
+/// submissions are not for this: see ring::start(). If the coroutine is gone when the operation completes,
+/// and State has `void abandoned(int result) noexcept`, that is called: an operation that opens a file closes
+/// it.
 ///
 ///     struct block { int fd; std::array<char, 4096> bytes; };
 ///     block b{fd, {}};  // not inside the co_await: g++ 12 would destroy a temporary twice, or never
