@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include <synfp/http/serve.hpp>
@@ -20,6 +21,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using synfp::errc;
 using synfp::task;
 namespace http = synfp::http;
@@ -90,8 +92,7 @@ auto make_routes(world& w) {
       http::put<"/echo/{name}">([&w](const http::request& q, http::body_reader& body,
                                      std::string_view name) -> task<http::response> {
         http::response r = co_await echo(w, q, body, 200);
-        co_return http::text(std::string(r.body()) + std::string(name) +
-                             std::string(q.param("name").raw()));
+        co_return http::text(std::string(r.body()) + std::string(name) + std::string(q.param("name").raw()));
       }),
       http::post<"/sorry">([&w](const http::request& q, http::body_reader& body) -> task<http::response> {
         return echo(w, q, body, 422);
@@ -288,6 +289,35 @@ TYPED_TEST(http_body_reader, limits_by_route) {
   typename TestFixture::link c(*this->ring, this->routes);
   c.send(post("/count", std::string(5'000'000, 'x')) + with_length("/echo", 2'000'000));
   EXPECT_TRUE(has(c.until("\r\n\r\nbody too large\n"), "\r\n\r\n5000000HTTP/1.1 413 "));
+}
+
+// Many chunks are no reason to end a long body, many that are tiny are.
+TYPED_TEST(http_body_reader, the_framing_of_a_long_body) {
+  this->w.go = true;
+  for (const auto& [piece, times, expected] :
+       {std::tuple("100\r\n" + std::string(256, 'x') + "\r\n", 20'000, "5120000"),
+        std::tuple("1\r\nx\r\n"s, 20'000, "")}) {
+    typename TestFixture::link c(*this->ring, this->routes);
+    c.send(head_of("/count", "Transfer-Encoding: chunked\r\n"));
+    std::string block;
+    for (int i = 0; i != 100; ++i) block += piece;
+    for (int i = 0; i != times && c.received().empty(); i += 100) {
+      c.send(block);
+      c.turn(1);
+    }
+    if (*expected != 0) {
+      c.send("0\r\n\r\n");
+      EXPECT_EQ(body_of(c.until(expected)), expected);
+    } else {
+      EXPECT_EQ(status_of(c.until("\r\n\r\nchunks too small\n")), "HTTP/1.1 413 Content Too Large");
+    }
+  }
+  typename TestFixture::link c(*this->ring, this->routes);  // nor is one line longer for that
+  std::string block;
+  for (int i = 0; i != 50; ++i) block += "f4240\r\n" + std::string(1'000'000, 'x') + "\r\n";
+  c.send(head_of("/count", "Transfer-Encoding: chunked\r\n") + block);
+  c.send(std::string(70'000, '0'));
+  EXPECT_EQ(status_of(c.until("\r\n\r\nchunks too small\n")), "HTTP/1.1 413 Content Too Large");
 }
 
 TYPED_TEST(http_body_reader, continue_is_said_when_the_handler_has_to_wait) {

@@ -424,9 +424,13 @@ class request_parser : private detail::parse_state {
 
   bool parse_chunk_size() noexcept {
     std::string_view line;
-    const std::size_t budget = framing_ < limits_.chunk_framing ? limits_.chunk_framing - framing_ : 0;
+    // More for a body that may be larger than most are; one line is no longer for that.
+    const std::uint64_t more = decoded_ > limits_.body ? (decoded_ - limits_.body) / 16 : 0;
+    const std::uint64_t left =
+        limits_.chunk_framing + more > framing_ ? limits_.chunk_framing + more - framing_ : 0;
+    const auto budget = static_cast<std::size_t>(left < limits_.chunk_framing ? left : limits_.chunk_framing);
     if (!read_line(budget, refusal::chunk_framing_too_large, line)) return false;
-    framing_ += static_cast<std::uint32_t>(line.size()) + 2;
+    framing_ += line.size() + 2;
     remaining_ = 0;
     std::size_t i = 0;
     for (; i < line.size() && detail::is(line[i], detail::hex_char); ++i) {
