@@ -24,6 +24,7 @@
 #include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
 #include <synfp/fingerprint/pfos.hpp>      // IWYU pragma: export
 #include <synfp/fingerprint/satori.hpp>    // IWYU pragma: export
+#include <synfp/http/body_reader.hpp>      // IWYU pragma: export
 #include <synfp/http/events.hpp>           // IWYU pragma: export
 #include <synfp/http/routes.hpp>           // IWYU pragma: export
 #include <synfp/http/serve.hpp>            // IWYU pragma: export

@@ -26,6 +26,7 @@ LOADS = {
     "event_clock": {"liburing"},
     "foreign_loop": {"liburing"},
     "own_operation": {"liburing"},
+    "upload_counter": {"liburing"},
     "probe_process": {"libbpf"},
     "unprivileged_server": {"liburing", "libbpf"},
     "cgroup_probe": {"libbpf"},
@@ -202,6 +203,27 @@ class Servers(unittest.TestCase):
         for line in (lines[3], lines[5]):
             self.assertRegex(line, r"^data: \d\d:\d\d:\d\d\n$")
 
+    def test_upload_counter(self):
+        server = self.start("upload_counter")
+        size = 64 * 1024 * 1024
+        part = b"x" * 1023 + b"\n"
+        pages = lambda: int(pathlib.Path(f"/proc/{server.pid}/statm").read_text().split()[1])
+        for fields, last in ((f"Content-Length: {size}", b""), ("Transfer-Encoding: chunked", b"0\r\n\r\n")):
+            client = self.connect(1222, server)
+            client.sendall(f"POST /upload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n\r\n".encode())
+            before = pages()
+            block = part * 64 if not last else b"10000\r\n" + part * 64 + b"\r\n"
+            for _ in range(size // 65536):
+                client.sendall(block)
+            self.assertLess((pages() - before) * os.sysconf("SC_PAGE_SIZE"), 4 * 1024 * 1024)
+            client.sendall(last)
+            head, text = client.makefile().read().split("\n\n")
+            self.assertTrue(head.startswith("HTTP/1.1 200 OK"), head)
+            counted, who = text.split(" from ")
+            self.assertEqual(counted, f"{size} bytes, {size // 1024} lines")
+            self.check_fingerprint(who, 1222)
+        self.assertEqual(self.ask(server, 1111, "/upload", "POST", b"a\nb")[1].split(" from")[0], "3 bytes, 1 lines")
+
     def test_foreign_loop(self):
         server = self.start("foreign_loop")
         self.check_server(server)
@@ -258,7 +280,7 @@ class Servers(unittest.TestCase):
         self.check_failure(self.start("unprivileged_server", "/nowhere"), "unprivileged_server", "/nowhere")
         other = self.start("foreign_loop")
         self.connect(1111, other)
-        for name in ("minimal", "post_and_path", "background_task", "event_clock", "foreign_loop", "own_operation", "epoll_server", "asio_server"):
+        for name in ("minimal", "post_and_path", "background_task", "event_clock", "foreign_loop", "own_operation", "upload_counter", "epoll_server", "asio_server"):
             self.check_failure(self.start(name), name, "Address already in use")
 
 

@@ -20,12 +20,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <synfp/capture/fixed.hpp>
+#include <synfp/http/body_reader.hpp>
+#include <synfp/http/events.hpp>
 #include <synfp/http/serve.hpp>
+#include <synfp/http/stream.hpp>
 #include <synfp/io/poll_fd.hpp>
 #include <synfp/net/server.hpp>
 
@@ -280,6 +284,124 @@ TEST_F(out_of_memory, descriptors_and_memory_run_short_together) {
     }
     EXPECT_GT(noticed, 0);
     EXPECT_GT(n, 2);
+  }
+}
+
+// ---- streams ----
+
+http::chunks three_pieces(live) {
+  for (const char c : {'a', 'b', 'c'}) {
+    co_yield std::string(20'000, c);
+    co_await io::yield();
+  }
+}
+http::events three_events(live) {
+  for (int i = 0; i != 3; ++i) {
+    co_yield http::event(std::string(100, 'e')).id(std::to_string(i));
+    co_await io::yield();
+  }
+}
+const http::routes streaming{
+    http::get<"/chunks">(
+        [](const http::request&) { return http::stream(http::text("first"), three_pieces({})); }),
+    http::get<"/length">(
+        [](const http::request&) { return http::stream(http::text("first"), three_pieces({}), 60'005); }),
+    http::get<"/events">([](const http::request&) { return three_events({}); }),
+    http::post<"/read">([](const http::request&, http::body_reader& body) -> task<http::response> {
+      const live l;
+      std::size_t size = 0;
+      while (auto piece = co_await body.read()) size += piece->size();
+      if (!body.complete()) co_return http::status(400);
+      co_return http::text(std::to_string(size));
+    })};
+
+/// What one connection answers to `request`, into `answer`, which has room. False if it hangs.
+bool exchange(io::ring& ring, std::string_view request, std::string& answer) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  const test::fd client(ends[0]);
+  {
+    const bool before = std::exchange(memory::immune, true);
+    net::stream server(ring, ends[1]);
+    memory::immune = before;
+    io::spawn(http::serve(std::move(server), {}, streaming));
+  }
+  answer.clear();
+  static char part[65536];
+  bool all_sent = false;
+  for (int i = 0; i != 20'000; ++i) {
+    if (!all_sent) {
+      const auto n = ::send(client.get(), request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) request.remove_prefix(static_cast<std::size_t>(n));
+      all_sent = request.empty();
+    }
+    ring.poll();
+    const auto n = ::recv(client.get(), part, sizeof part, MSG_DONTWAIT);
+    if (n > 0) answer.append(part, static_cast<std::size_t>(n));
+    if (n == 0 || (n < 0 && errno != EAGAIN)) return true;
+  }
+  return false;
+}
+
+// A response is whole, or says that it failed, or can be seen to be cut; and everything is given back.
+TEST_F(out_of_memory, a_stream_is_whole_or_cut) {
+  const std::string read =
+      "POST /read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      std::string("2710\r\n") + std::string(10'000, 'x') + "\r\n1388\r\n" + std::string(5'000, 'y') +
+      "\r\n0\r\n\r\n";
+  const auto get_of = [](const char* path) {
+    return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  };
+  const std::pair<std::string, std::string_view> cases[] = {{get_of("/chunks"), "\r\n0\r\n\r\n"},
+                                                            {get_of("/length"), "ccc"},
+                                                            {get_of("/events"), "\r\n0\r\n\r\n"},
+                                                            {read, "\r\n\r\n15000"}};
+  for (const auto& [request, end] : cases) {
+    for (const long burst : bursts) {
+      long n = 0;
+      int whole = 0;
+      int failed_openly = 0;
+      for (long failed = 1; failed != 0; ++n) {
+        std::thread([&, &request = request, &end = end] {  // with an empty frame pool
+          memory::immune = true;
+          std::string expected;
+          std::string answer;
+          expected.reserve(100'000);
+          answer.reserve(100'000);
+          {
+            const auto ring = test::make_ring();
+            memory::immune = false;
+            memory::arm(n, burst);
+            const bool ended = exchange(*ring, request, answer);
+            failed = memory::disarm();
+            EXPECT_TRUE(ended) << request.substr(0, 20) << n;
+            EXPECT_EQ(live::count, 0) << n;
+            EXPECT_EQ(http::bodies().held, 0U);
+            EXPECT_TRUE(exchange(*ring, request, expected));
+            EXPECT_TRUE(expected.ends_with(end)) << expected.substr(0, 300);
+            const std::size_t head = answer.find("\r\n\r\n");
+            if (answer.starts_with(good) && answer.ends_with(end)) {
+              ++whole;
+              EXPECT_TRUE(answer.substr(head) == expected.substr(expected.find("\r\n\r\n"))) << n;
+            } else {
+              ++failed_openly;
+              EXPECT_GT(failed, 0);
+              if (answer.starts_with(good)) {
+                EXPECT_LT(answer.size(), expected.size());
+              } else {
+                EXPECT_TRUE(answer.empty() || answer.starts_with("HTTP/1.1 500 ")) << answer.substr(0, 100);
+              }
+            }
+          }
+          EXPECT_EQ(io::spawned(), 0U);
+        })
+            .join();
+        if (HasFailure()) return;
+      }
+      EXPECT_GT(n, 4);
+      EXPECT_GT(whole, 0);
+      EXPECT_GT(failed_openly, 0);
+    }
   }
 }
 

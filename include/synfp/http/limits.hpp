@@ -23,12 +23,14 @@ struct limits {
   std::uint32_t headers = max_headers;
   /// All header and trailer lines, with the empty ones; Node's default. Beyond: 431
   std::uint32_t header_block = 16 * 1024;
-  /// The decoded body. It is held in memory, hence small: nginx's default. Beyond: 413
+  /// The decoded body. It is held in memory, hence small: nginx's default. A route may have another limit,
+  /// see route::body_limit(). Beyond: 413
   std::uint32_t body = 1024 * 1024;
   /// All chunk extensions of a request together; clients do not send any. Beyond: 413
   std::uint32_t chunk_extensions = 1024;
   /// All chunk-size lines and the CRLFs after chunks: 1 MiB in chunks of 128 bytes fits, and in one-byte
-  /// chunks (six bytes received for one kept) does not. Beyond: 413
+  /// chunks (six bytes received for one kept) does not. Where a route takes more than `body`, a sixteenth of
+  /// what is beyond that is added. Beyond: 413
   std::uint32_t chunk_framing = 64 * 1024;
   /// Responses to pipelined requests leave together. With this much of them, serve() reads no further request
   /// of the connection before TCP has taken them; so a client that does not read makes it hold this and one

@@ -47,6 +47,7 @@ class request_parser : private detail::parse_state {
  public:
   explicit request_parser(const limits& bounds = {}) noexcept : limits_(bounds) {
     if (limits_.headers > limits::max_headers) limits_.headers = limits::max_headers;
+    most_body_ = limits_.body;
   }
 
   parse_status parse(std::span<char> bytes) noexcept {
@@ -66,6 +67,14 @@ class request_parser : private detail::parse_state {
     return status_;
   }
 
+  /// From here on `most` bytes in place of limits::body, also for the requests after reset(). Once
+  /// head_complete(), before the body is looked at, a greater length is refused at once.
+  parse_status limit_body(std::uint64_t most) noexcept {
+    most_body_ = most;
+    if (head_complete() && status_ == parse_status::incomplete && remaining_ > most)
+      refuse(refusal::body_too_large);
+    return status_;
+  }
   /// A part of the body, decoded, and how many bytes up to its end are dealt with: drop these.
   struct piece {
     std::string_view data;
@@ -394,7 +403,7 @@ class request_parser : private detail::parse_state {
       if (length_seen_) return refuse(refusal::length_with_coding);
       if (coding_ != coding::chunked) return refuse(refusal::coding_unsupported);
     }
-    if (remaining_ > limits_.body) return refuse(refusal::body_too_large);
+    if (remaining_ > most_body_) return refuse(refusal::body_too_large);
     if (expectation_unknown_) return refuse(refusal::expectation_unknown);
     if (minor_ == 0) continue_ = false;  // RFC 9110 10.1.1: to be ignored
     return next(coding_ == coding::chunked ? phase::chunk_size : phase::body);
@@ -415,9 +424,13 @@ class request_parser : private detail::parse_state {
 
   bool parse_chunk_size() noexcept {
     std::string_view line;
-    const std::size_t budget = framing_ < limits_.chunk_framing ? limits_.chunk_framing - framing_ : 0;
+    // More for a body that may be larger than most are; one line is no longer for that.
+    const std::uint64_t more = decoded_ > limits_.body ? (decoded_ - limits_.body) / 16 : 0;
+    const std::uint64_t left =
+        limits_.chunk_framing + more > framing_ ? limits_.chunk_framing + more - framing_ : 0;
+    const auto budget = static_cast<std::size_t>(left < limits_.chunk_framing ? left : limits_.chunk_framing);
     if (!read_line(budget, refusal::chunk_framing_too_large, line)) return false;
-    framing_ += static_cast<std::uint32_t>(line.size()) + 2;
+    framing_ += line.size() + 2;
     remaining_ = 0;
     std::size_t i = 0;
     for (; i < line.size() && detail::is(line[i], detail::hex_char); ++i) {
@@ -432,7 +445,7 @@ class request_parser : private detail::parse_state {
     if (!detail::valid_chunk_extensions(extensions)) return refuse(refusal::chunk_extension_invalid);
     extensions_ += static_cast<std::uint32_t>(extensions.size());
     if (extensions_ > limits_.chunk_extensions) return refuse(refusal::chunk_extensions_too_large);
-    if (remaining_ > limits_.body - decoded_) return refuse(refusal::body_too_large);
+    if (remaining_ > most_body_ - decoded_) return refuse(refusal::body_too_large);
     return next(remaining_ == 0 ? phase::trailers : phase::chunk_data);
   }
 
@@ -471,6 +484,7 @@ class request_parser : private detail::parse_state {
   }
 
   limits limits_;
+  std::uint64_t most_body_;
   std::array<field_slots, limits::max_headers> headers_;  // the first header_count_ are set
 };
 

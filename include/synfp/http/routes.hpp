@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <synfp/http/body_reader.hpp>
 #include <synfp/http/detail/pattern.hpp>
 #include <synfp/http/method.hpp>
 #include <synfp/http/percent.hpp>
@@ -47,6 +48,13 @@ struct signature<F> : signature<decltype(&F::operator())> {};
 template <class R, class Q, class... A>
 struct signature<R (*)(Q, A...)> {
   static constexpr bool known = true;
+  using body = types<>;
+  using behind_request = types<A...>;
+};
+template <class R, class Q, class... A>
+struct signature<R (*)(Q, body_reader&, A...)> {
+  static constexpr bool known = true;
+  using body = types<body_reader&>;
   using behind_request = types<A...>;
 };
 template <class R, class... A>
@@ -74,63 +82,56 @@ inline constexpr bool is_answer =
 template <class... A>
 class path_arguments;
 
-/// How `handler(request, A...)` goes.
-template <class H, class... A>
-struct call_traits {
+template <class H, class... All>
+auto result_of_call() {
+  if constexpr (std::is_invocable_v<const H&, All...>) {
+    return std::type_identity<std::remove_cv_t<std::invoke_result_t<const H&, All...>>>();
+  } else {
+    return std::type_identity<void>();
+  }
+}
+
+/// How `handler(request, A...)` goes, or, with `Body` being types<body_reader&>, `handler(request, body,
+/// A...)`.
+template <class H, class Body, class... A>
+struct call_traits;
+template <class H, class... Body, class... A>
+struct call_traits<H, types<Body...>, A...> {
   using arguments = types<A...>;
   using values = path_arguments<A...>;
   static constexpr std::size_t count = sizeof...(A);
   static constexpr bool types_fit = (true && ... && is_path_argument<A>);
-  static constexpr bool valid = [] {
-    if constexpr (types_fit && std::is_invocable_v<const H&, const request&, A...>) {
-      return is_answer<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>>;
-    } else {
-      return false;
-    }
-  }();
-  /// The response may be a stream.
-  static constexpr bool streams = [] {
-    if constexpr (valid) {
-      return is_stream<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>>;
-    } else {
-      return false;
-    }
-  }();
+  using result = typename decltype(result_of_call<H, const request&, Body..., A...>())::type;
+  /// It takes the body piece by piece.
+  static constexpr bool reads = sizeof...(Body) != 0;
+  static constexpr bool valid =
+      types_fit && (reads ? std::is_same_v<result, io::task<response>> : is_answer<result>);
+  /// stream_answer() calls it, and keeps the request as long as that takes.
+  static constexpr bool streams = valid && (reads || is_stream<result>);
   /// It is a coroutine that makes the response.
-  static constexpr bool deferred = [] {
-    if constexpr (valid) {
-      using result = std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>;
-      return std::is_same_v<result, io::task<response>> || std::is_same_v<result, io::task<stream_response>>;
-    } else {
-      return false;
-    }
-  }();
-  static constexpr bool immediate = [] {
-    if constexpr (valid) {
-      return std::is_same_v<std::remove_cv_t<std::invoke_result_t<const H&, const request&, A...>>, response>;
-    } else {
-      return false;
-    }
-  }();
+  static constexpr bool deferred =
+      std::is_same_v<result, io::task<response>> || std::is_same_v<result, io::task<stream_response>>;
+  static constexpr bool immediate = std::is_same_v<result, response>;
 };
 
-template <class H, class... A>
-call_traits<H, A...> with_arguments(types<A...>);
+template <class H, class Body, class... A>
+call_traits<H, Body, A...> with_arguments(types<A...>);
 template <std::size_t>
 using text_argument = std::string_view;
 template <class H, std::size_t... I>
 auto with_texts(std::index_sequence<I...>) {
   if constexpr (std::is_invocable_v<const H&, const request&, text_argument<I>...>) {
-    return call_traits<H, text_argument<I>...>();
+    return call_traits<H, types<>, text_argument<I>...>();
   } else {
-    return call_traits<H>();
+    return call_traits<H, types<>>();
   }
 }
 
 template <class H, std::size_t Parameters>
 auto traits_of() {
   if constexpr (signature<H>::known) {
-    return decltype(with_arguments<H>(typename signature<H>::behind_request()))();
+    using body = typename signature<H>::body;
+    return decltype(with_arguments<H, body>(typename signature<H>::behind_request()))();
   } else {
     return with_texts<H>(std::make_index_sequence<Parameters>());
   }
@@ -172,9 +173,9 @@ class path_arguments {
       }
     });
   }
-  template <class H>
-  auto call(const H& handler, const request& q) const {
-    return std::apply([&](const A&... a) { return handler(q, a...); }, values_);
+  template <class H, class... Body>
+  auto call(const H& handler, const request& q, Body&... body) const {
+    return std::apply([&](const A&... a) { return handler(q, body..., a...); }, values_);
   }
 
  private:
@@ -235,7 +236,25 @@ struct route {
   static constexpr std::string_view path = Path.view();
   static constexpr auto segments = detail::split<detail::count_segments(path)>(path);
   static constexpr auto parameters = detail::find_parameters<detail::count_parameters(segments)>(segments);
+
+  /// `post<"/upload">(handler).body_limit(bytes)`: for this route, in place of limits::body; more or less. A
+  /// body that is held in memory may not be larger than limits::ring_bodies either.
+  constexpr route body_limit(std::uint64_t bytes) && {
+    most_body = bytes;
+    return std::move(*this);
+  }
+  /// Bodies of any length. Only a handler that takes them piece by piece can do that.
+  constexpr route unlimited_body() && {
+    static_assert(
+        detail::handler_traits<Handler, parameters.size()>::reads,
+        "only a handler that takes an http::body_reader& can do without a limit: other bodies are held "
+        "in memory");
+    most_body = UINT64_MAX;
+    return std::move(*this);
+  }
+
   Handler handler;
+  std::optional<std::uint64_t> most_body{};
 };
 
 /// Made by fallback().
@@ -273,7 +292,11 @@ constexpr auto make_route(Handler&& handler) {
       !as_many || !traits::types_fit || traits::valid,
       "the handler of a route must be callable as `handler(const http::request&) const` and return "
       "http::response, http::stream_response, io::task of one of them, or http::events; a lambda must not be "
-      "mutable, since all requests share it. Parameters of the path may follow the request");
+      "mutable, since all requests share it. Parameters of the path may follow the request. One that reads "
+      "the "
+      "body piece by piece is `io::task<http::response> handler(const http::request&, http::body_reader&)`");
+  static_assert(!traits::reads || Method != http::method::get,
+                "a handler of GET has no body to read: content of GET has no meaning (RFC 9110 9.3.1)");
   return made{std::forward<Handler>(handler)};
 }
 
@@ -321,7 +344,8 @@ template <class Handler>
 constexpr auto fallback(Handler&& handler) {
   using stored = std::decay_t<Handler>;
   static_assert(
-      detail::handler_traits<stored, 0>::valid && detail::handler_traits<stored, 0>::count == 0,
+      detail::handler_traits<stored, 0>::valid && detail::handler_traits<stored, 0>::count == 0 &&
+          !detail::handler_traits<stored, 0>::reads,
       "the fallback must be callable as `handler(const http::request&) const` and return "
       "http::response, http::stream_response, io::task of one of them, or http::events; a lambda must not be "
       "mutable, since all requests share it");
@@ -477,15 +501,16 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   class stream_call {
    public:
     stream_call() noexcept = default;
-    /// `q`, and the texts of its path that are put into the empty `decoded`, must live until the stream ends.
-    io::task<stream_response> operator()(const request& q, text_type& decoded) const {
-      return make_(*all_, q, decoded);
+    /// `q`, `body`, and the texts of the path that are put into the empty `decoded`, must live until the
+    /// stream ends.
+    io::task<stream_response> operator()(const request& q, body_reader& body, text_type& decoded) const {
+      return make_(*all_, q, body, decoded);
     }
     explicit operator bool() const noexcept { return all_ != nullptr; }
 
    private:
     friend routes;
-    using function = io::task<stream_response> (*)(const routes&, const request&, text_type&);
+    using function = io::task<stream_response> (*)(const routes&, const request&, body_reader&, text_type&);
     stream_call(const routes& all, function make) noexcept : all_(&all), make_(make) {}
     const routes* all_ = nullptr;
     function make_ = nullptr;
@@ -518,15 +543,27 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     [[no_unique_address]] maybe_stream stream_;
   };
 
-  /// Whether the answer depends on the body, so that it has to be read. Not if there is no such route, and
-  /// not of GET.
-  bool takes_body(http::method m, std::string_view path) const noexcept {
-    if (m == method::get) return false;
+  /// What becomes of the body of a request.
+  struct body_use {
+    /// The answer depends on it, so that it has to be read. Not if there is no such route, and not of GET.
+    bool taken = false;
+    bool in_pieces = false;               ///< by the handler
+    std::optional<std::uint64_t> most{};  ///< in place of limits::body
+  };
+  body_use use_of_body(http::method m, std::string_view path) const noexcept {
+    if (m == method::get) return {};
     for (std::size_t i = first(path); i < literals && table[i].path == path; ++i) {
-      if (table[i].method == m) return true;
+      if (table[i].method == m) return uses[table[i].index](*this);
     }
-    return match(path, [m](const detail::pattern_entry& e) { return e.method == m; });
+    const detail::pattern_entry* found = nullptr;
+    const auto visit = [&](const detail::pattern_entry& e) {
+      if (e.method == m) found = &e;
+      return found != nullptr;
+    };
+    if (match(path, visit)) return uses[found->index](*this);
+    return {};
   }
+  bool takes_body(http::method m, std::string_view path) const noexcept { return use_of_body(m, path).taken; }
 
   /// Calls the handler, or answers in its place. Throws what the handler throws.
   answer find(const request& q) const {
@@ -611,6 +648,16 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
       return call_with<traits::immediate>(typename traits::arguments(), r, q);
     }
   }
+  template <std::size_t I>
+  static body_use use([[maybe_unused]] const routes& self) noexcept {
+    using made = std::remove_cvref_t<decltype(at<I>(static_cast<const slots&>(self)))>;
+    if constexpr (detail::is_fallback<made>) {
+      return {};
+    } else {
+      using traits = detail::handler_traits<decltype(made::handler), made::parameters.size()>;
+      return {true, traits::reads, at<I>(static_cast<const slots&>(self)).most_body};
+    }
+  }
   template <bool Immediate, class... A, class Route>
   static answer call_with(detail::types<A...> kinds, const Route& r, const request& q) {
     detail::path_arguments<A...> arguments;
@@ -624,7 +671,8 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   }
 
   template <std::size_t I>
-  static io::task<stream_response> make_stream(const routes& self, const request& q, text_type& decoded) {
+  static io::task<stream_response> make_stream(const routes& self, const request& q,
+                                               [[maybe_unused]] body_reader& body, text_type& decoded) {
     const auto& r = at<I>(static_cast<const slots&>(self));
     using made = std::remove_cvref_t<decltype(r)>;
     using traits = detail::handler_traits<decltype(r.handler), made::parameters.size()>;
@@ -634,7 +682,10 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
       if (const int refused = arguments.read(q.path(), made::parameters)) co_return status(refused);
       arguments.decode(decoded);
     }
-    if constexpr (traits::deferred) {
+    if constexpr (traits::reads) {
+      auto work = arguments.call(r.handler, q, body);
+      co_return co_await std::move(work);
+    } else if constexpr (traits::deferred) {
       auto work = arguments.call(r.handler, q);
       co_return co_await std::move(work);
     } else {
@@ -650,6 +701,10 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     (void)(false || ... || (detail::is_fallback<Routes> || (++i, false)));
     return i;
   }();
+  static constexpr auto uses = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array<body_use (*)(const routes&) noexcept, count>{&routes::template use<I>...};
+  }
+  (std::index_sequence_for<Routes...>{});
   static constexpr auto calls = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array<answer (*)(const routes&, const request&), count>{&routes::template call<I>...};
   }

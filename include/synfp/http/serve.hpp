@@ -22,11 +22,13 @@ namespace http {
 /// of it. For what accept() gives: spawn(http::serve(std::move(*a), routes)). Responses go out in the order
 /// of the requests, those of pipelined requests together. A request is parsed where it was received if it
 /// fits into one buffer of the ring. A body is read, and "100 Continue" sent, only if there is a route that
-/// takes it: see routes::takes_body(). Closes after: a request that asks for it, a malformed one (4xx or 5xx
-/// as `refusal` says), one whose body was not read and had not arrived, a body for which there is no room
-/// (503, see limits::ring_bodies), a timeout, an exception of a handler (500), and, when the ring stops, as
-/// soon as the current request is answered. `watch` is told of every response: see observer. It and `all`
-/// must outlive the connection: keep them where run() is called.
+/// takes it: see routes::takes_body(); see body_reader for a handler that takes it piece by piece, and
+/// `chunks` and `events` for one whose response is sent while it is produced. Closes after: a request that
+/// asks for it, a malformed one (4xx or 5xx as `refusal` says), one whose body was not read and had not
+/// arrived, a body for which there is no room (503, see limits::ring_bodies), a timeout, an exception of a
+/// handler (500), a stream that was cut, and, when the ring stops, as soon as the current request is
+/// answered. `watch` is told of every response: see observer. It and `all` must outlive the connection: keep
+/// them where run() is called.
 template <net::transport T, class... Routes, observer O = const no_observer>
 io::task<> serve(T connection, net::connection_facts facts, const routes<Routes...>& all,
                  serve_options options = {}, O& watch = unobserved) {

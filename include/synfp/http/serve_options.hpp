@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include <synfp/http/error_handler.hpp>
 #include <synfp/http/error_response.hpp>
@@ -22,8 +23,13 @@ struct serve_options {
   /// For a whole request line and header block, from their first byte. Then 408. Against clients that send a
   /// byte now and then.
   std::chrono::nanoseconds header_timeout = std::chrono::seconds(10);
-  /// For a whole body, from the end of the header block. Then 408.
+  /// For a whole body, from the end of the header block. Then 408. A handler that takes the body piece by
+  /// piece waits so long for bytes that do not come: see body_rate.
   std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);
+  /// Of a body that is taken piece by piece, bytes per second over its length; Apache's 500. What body_reader
+  /// has to wait for the client is taken from body_timeout, and what arrives gives it back at this rate, up
+  /// to the whole of it. Time that the handler takes does not count. 0: any byte gives all of it back.
+  std::uint32_t body_rate = 500;
   /// For TCP to take the responses that are ready. Then the connection is closed.
   std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
   /// How long a stream of events may be silent; then a comment is sent. See `events`. io::for_ever: for ever.

@@ -63,6 +63,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   io::ring& ring = s.ring();
   idle_watch<T> watch(s);
   request_parser parser(options.limits);
+  parser.limit_body(UINT64_MAX);  // until it is known whose body it is
   const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
   input in(s);
   observation<O> seen(observer, ring, facts);
@@ -70,6 +71,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   io::ring::clock::time_point deadline{};  // of the stage, unless idle
   bool routed = false;                     // of this request: it is known what answers it,
   bool ignores_body = false;               // and that this does not depend on the body it has,
+  bool in_pieces = false;                  // or its handler takes it piece by piece,
   bool continued = false;                  // and "100 Continue" was sent
   bool served = false;
   unsigned in_a_row = 0;
@@ -81,12 +83,17 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       if (!routed) {
         parsed = parser.parse_head(in.bytes());
         routed = parser.head_complete();
-        ignores_body = routed && parser.has_body() && !all.takes_body(parser.method(), parser.path());
+        if (routed && parser.has_body()) {
+          const auto use = all.use_of_body(parser.method(), parser.path());
+          parsed = parser.limit_body(use.most.value_or(options.limits.body));
+          ignores_body = !use.taken && parsed != parse_status::refused;
+          in_pieces = use.in_pieces && parsed != parse_status::refused;
+        }
       }
-      if (routed && !ignores_body) parsed = parser.parse(in.bytes());
+      if (routed && !ignores_body && !in_pieces) parsed = parser.parse(in.bytes());
     }
 
-    if (parsed == parse_status::complete || ignores_body) {
+    if (parsed == parse_status::complete || ignores_body || in_pieces) {
       in.finished();
       watch.spare.leave();
       bool asked_to_close = false;
@@ -147,7 +154,8 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       }
       parser.reset();
       stage = waiting::idle;
-      routed = ignores_body = continued = false;
+      parser.limit_body(UINT64_MAX);
+      routed = ignores_body = in_pieces = continued = false;
       served = true;
       if (!keep_alive || s.out().size() >= options.limits.output) {
         const auto flushed = co_await s.flush(options.write_timeout);
@@ -162,10 +170,8 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       continue;
     }
 
-    int code = status_of(parser.refused_for());
     cause why = cause::refused;
     if (parsed == parse_status::incomplete && routed && !in.hold(most_bodies)) {
-      code = 503;
       why = cause::no_room;
     } else if (parsed == parse_status::incomplete) {
       if (parser.expects_continue() && !continued) {
@@ -208,18 +214,15 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
         expired = chunk.error().code == errc::timed_out;
       }
       if (!expired || !parser.started()) co_return false;
-      code = 408;
       why = cause::timed_out;
     }
 
     // Where the next request would begin is not known any more.
-    response r = status(code);
-    if (code == 503) {
+    response r = status(503);
+    if (why == cause::no_room) {
       (void)r.add_header("Retry-After", "1");  // a valid field
-    } else if (parsed == parse_status::refused) {
-      text_type reason(to_string(parser.refused_for()));
-      reason.push_back('\n');
-      r.set_body(std::move(reason));
+    } else {
+      r = refusal_response(parser.refused_for());
     }
     follow(parser, in.bytes());
     const request q(parser, facts.peer, facts.local, facts.syn);

@@ -43,10 +43,10 @@ struct parse_state {
   std::size_t body_start_ = 0;
   std::size_t body_length_ = 0;
   std::uint64_t decoded_ = 0;    // of the chunked body, or of one that is taken piece by piece
+  std::uint64_t framing_ = 0;    // bytes of chunk-size lines and of the CRLFs after chunks
   std::uint64_t remaining_ = 0;  // of the body with a length, or of the chunk
   std::uint32_t block_ = 0;      // bytes of header and trailer lines
   std::uint32_t field_count_ = 0;
-  std::uint32_t framing_ = 0;
   std::uint32_t extensions_ = 0;
   slot method_text_{}, target_{}, path_{}, query_{}, host_{};
   int minor_ = 1;

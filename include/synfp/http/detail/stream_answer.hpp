@@ -13,11 +13,13 @@
 #include <stdexcept>
 #include <utility>
 
+#include <synfp/http/detail/connection_body.hpp>
 #include <synfp/http/detail/date_now.hpp>
 #include <synfp/http/detail/input.hpp>
 #include <synfp/http/detail/producer.hpp>
 #include <synfp/http/observer.hpp>
 #include <synfp/http/parser.hpp>
+#include <synfp/http/refusal.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
 #include <synfp/http/routes.hpp>
@@ -194,21 +196,21 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
   }
 }
 
-/// Drops what there is of a body that is not taken to its end. True if that was all of it.
-inline bool pass_over(request_parser& parser, input& in) {
-  while (parser.status() == parse_status::incomplete) {
-    const request_parser::piece p = parser.parse_piece(in.bytes());
-    if (p.consumed == 0) break;
-    in.consume(p.consumed);
-  }
-  return parser.status() == parse_status::complete;
-}
-
 /// What the connection does after a streamed answer.
 enum class after : std::uint8_t { next, close, linger };
 
+/// The response to a request that is refused, or, with `none`, did not come in time.
+inline response refusal_response(refusal why) {
+  if (why == refusal::none) return status(408);
+  response r = status(status_of(why));
+  text_type reason(to_string(why));
+  reason.push_back('\n');
+  r.set_body(std::move(reason));
+  return r;
+}
+
 /// Answers the request in `parser`, whose bytes are at the beginning of `in`: all of them, or the head if its
-/// body is ignored. `call` makes the response; `seen` is told of it.
+/// body is ignored or taken piece by piece. `call` makes the response; `seen` is told of it.
 template <net::transport T, class Seen, class Call>
 io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_parser& parser, input& in,
                               const serve_options& options, Seen& seen, Call call) {
@@ -224,12 +226,13 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
     if (!flushed) co_return after::close;
   }
 
+  connection_body<T> body(s, parser, in, options);
   stream_response r = status(500);
   cause why = cause::failed;
 #if defined(__cpp_exceptions)
   try {
 #endif
-    io::task<stream_response> work = call(q, decoded);
+    io::task<stream_response> work = call(q, body, decoded);
     r = co_await std::move(work);
     why = cause::handler;
 #if defined(__cpp_exceptions)
@@ -238,7 +241,15 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   }
 #endif
 
-  const bool whole = pass_over(parser, in);
+  if (body.failure()) {
+    const bool late = body.failure()->code == errc::timed_out;
+    if (!late && body.refused_for() == refusal::none) co_return after::close;  // the client is gone
+    if (why == cause::handler && r.head().status() < 400) {
+      r = refusal_response(body.refused_for());
+      why = late ? cause::timed_out : cause::refused;
+    }
+  }
+  const bool whole = body.pass_over();
   bool keep_alive = why == cause::handler && whole && !asked_to_close && !ring.stopping();
   body_end how = body_end::length;
   if (r.what() != stream_response::kind::ordinary && !r.length()) {
@@ -286,10 +297,10 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
     }
   }
   if (!answered) {
-    if (why == cause::failed) {
+    if (why == cause::failed) r = status(500);
+    if (why != cause::handler) {
       keep_alive = false;
-      r = status(500);
-      if (options.error_response) r = options.error_response(r.head(), refusal::none, &q);
+      if (options.error_response) r = options.error_response(r.head(), body.refused_for(), &q);
     }
     const response_framing whole_framing{
         .head = framing.head, .keep_alive = keep_alive, .http10 = framing.http10};
