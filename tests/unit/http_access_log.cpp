@@ -137,6 +137,7 @@ TEST_F(http_access_log, json) {
   EXPECT_TRUE(o["refusal"].is_null());
   EXPECT_EQ(o["bytes"], 150);
   EXPECT_EQ(o["body_bytes"], 12);
+  EXPECT_EQ(o["complete"], true);
   EXPECT_EQ(o["duration_us"], 1234);
   EXPECT_EQ(o["capture"]["source"], "reuseport");
   EXPECT_EQ(o["p0f"], std::string(synfp::fingerprint::p0f(synfp::test::linux_record)->view()));

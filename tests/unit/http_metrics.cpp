@@ -74,6 +74,7 @@ TEST(http_metrics, counts_what_it_is_told) {
   e.cause = http::cause::refused;
   e.refused_for = http::refusal::host_missing;
   e.duration = 0ns;
+  e.complete = false;
   m.answered(e);
   const std::string page = page_of(m);
   EXPECT_EQ(value(page, "synfp_http_connections_total"), "2");
@@ -84,6 +85,7 @@ TEST(http_metrics, counts_what_it_is_told) {
   EXPECT_EQ(value(page, R"(synfp_http_responses_total{cause="refused"})"), "1");
   EXPECT_EQ(value(page, R"(synfp_http_refusals_total{reason="no Host"})"), "1");
   EXPECT_EQ(value(page, "synfp_http_response_bytes_total"), "400");
+  EXPECT_EQ(value(page, "synfp_http_cut_responses_total"), "1");
   EXPECT_EQ(value(page, R"(synfp_http_request_duration_seconds_bucket{le="0.00005"})"), "1");
   EXPECT_EQ(value(page, R"(synfp_http_request_duration_seconds_bucket{le="0.0005"})"), "1");
   EXPECT_EQ(value(page, R"(synfp_http_request_duration_seconds_bucket{le="0.001"})"), "2");

@@ -19,8 +19,8 @@ SYNFP_BEGIN_NAMESPACE
 namespace http {
 
 /// How a line looks. In the first two everything from the client is in quotes, and in there a quote, a
-/// backslash and every byte that is not visible ASCII is \xHH, as nginx writes it; p0f's signature of the
-/// SYN, or "-", is one more field at the end. A field is cut off after 2048 bytes ("...").
+/// backslash and every byte that is not visible ASCII is written in hexadecimal, as nginx does; p0f's
+/// signature of the SYN, or "-", is one more field at the end. A field is cut off after 2048 bytes ("...").
 enum class log_format : std::uint8_t {
   common,    ///< ADDRESS - - [TIME] "REQUEST LINE" STATUS BODY-BYTES "P0F"
   combined,  ///< the same with "REFERER" "USER-AGENT" before the last field

@@ -101,7 +101,7 @@ inline constexpr std::array<counted_by_listener, 6> listener_families{
 
 /// What one thread counts.
 struct thread_metrics {
-  relaxed_counter opened, closed, bytes, time_ns;
+  relaxed_counter opened, closed, bytes, cut, time_ns;
   std::array<std::array<relaxed_counter, 6>, methods> requests;  // by the first digit of the status
   std::array<relaxed_counter, causes> causes_of;
   std::array<relaxed_counter, refusals> refused_for;
@@ -151,6 +151,7 @@ class metrics {
     t->causes_of[static_cast<std::size_t>(e.cause)].add();
     if (e.refused_for != refusal::none) t->refused_for[static_cast<std::size_t>(e.refused_for)].add();
     t->bytes.add(e.bytes);
+    if (!e.complete) t->cut.add();
     const std::int64_t ns = e.duration.count();
     std::size_t i = 0;
     while (i < detail::duration_bounds.size() && ns > detail::duration_bounds[i].ns) ++i;
@@ -282,6 +283,8 @@ class metrics {
       const auto n = sum([i](const auto& t) { return t.refused_for[i].get(); });
       if (n != 0) out.sample("_total", {{"reason", to_string(static_cast<refusal>(i))}}, n);
     }
+    out.counter("synfp_http_cut_responses", "Streams that ended early: the client left, or they failed.",
+                sum([](const auto& t) { return t.cut.get(); }));
     out.family("synfp_http_response_bytes", "counter", "bytes", "Bytes of responses.");
     out.sample("_total", {}, sum([](const auto& t) { return t.bytes.get(); }));
     out.family("synfp_http_request_duration_seconds", "histogram", "seconds",

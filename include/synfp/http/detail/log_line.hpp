@@ -57,9 +57,9 @@ class log_time {
   fixed_text<19> iso_;
 };
 
-/// As nginx escapes: quotes, backslashes, and all but visible ASCII and blanks, as \xHH.
+/// As nginx escapes: a quote, a backslash, and all but visible ASCII and blanks in hexadecimal.
 template <class Text>
-void append_escaped(Text& out, std::string_view text) {
+void write_escaped(synfp::detail::json_writer<Text>& out, std::string_view text) {
   static constexpr auto usual = [] {
     std::array<bool, 256> table{};
     for (std::size_t c = 0x20; c < 0x7f; ++c) table[c] = c != '"' && c != '\\';
@@ -68,23 +68,26 @@ void append_escaped(Text& out, std::string_view text) {
   while (!text.empty()) {
     std::size_t run = 0;
     while (run < text.size() && usual[static_cast<unsigned char>(text[run])]) ++run;
-    out.append(text.substr(0, run));
+    out.text(text.substr(0, run));
     text.remove_prefix(run);
     if (text.empty()) return;
     constexpr const char* digits = "0123456789ABCDEF";
     const auto byte = static_cast<unsigned char>(text[0]);
-    const char escape[] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-    out.append(std::string_view(escape, sizeof escape));
+    out.put("\\x");
+    out.put(digits[byte >> 4]);
+    out.put(digits[byte & 15]);
     text.remove_prefix(1);
   }
 }
 
 /// `"text"` and a blank in front; "-" if it is empty.
 template <class Text>
-void append_log_field(Text& out, std::string_view text) {
-  out.append(" \"");
-  append_escaped(out, text.empty() ? "-" : text.substr(0, most_of_a_logged_field));
-  out.append(text.size() > most_of_a_logged_field ? "...\"" : "\"");
+void write_log_field(synfp::detail::json_writer<Text>& out, std::string_view text) {
+  out.put(" \"");
+  if (text.empty()) out.put('-');
+  write_escaped(out, text.substr(0, most_of_a_logged_field));
+  if (text.size() > most_of_a_logged_field) out.put("...");
+  out.put('"');
 }
 
 inline std::string_view field_of(const exchange& e, std::string_view name) noexcept {
@@ -101,24 +104,24 @@ inline std::optional<fixed_text<234>> fingerprint_of(const exchange& e) noexcept
 template <class Text>
 void append_common_line(Text& out, log_time& time, const exchange& e, bool combined) {
   time.set(std::time(nullptr));
-  fixed_text<64> numbers;  // of the status and the bytes
-  out.append(e.connection.peer.address_text().view());
-  out.append(" - - [");
-  out.append(time.common());
-  out.append("]");
-  append_log_field(out, e.request_line);
-  numbers.push_back(' ');
-  numbers.append_number(static_cast<unsigned>(e.status));
-  numbers.push_back(' ');
-  numbers.append_number(e.body_bytes);
-  out.append(numbers.view());
+  synfp::detail::json_writer writer(out);  // which writes any text in large pieces
+  writer.text(e.connection.peer.address_text().view());
+  writer.put(" - - [");
+  writer.text(time.common());
+  writer.put(']');
+  write_log_field(writer, e.request_line);
+  writer.put(' ');
+  writer.number(static_cast<std::uint64_t>(e.status));
+  writer.put(' ');
+  writer.number(e.body_bytes);
   if (combined) {
-    append_log_field(out, field_of(e, "referer"));
-    append_log_field(out, field_of(e, "user-agent"));
+    write_log_field(writer, field_of(e, "referer"));
+    write_log_field(writer, field_of(e, "user-agent"));
   }
   const auto signature = fingerprint_of(e);
-  append_log_field(out, signature ? signature->view() : std::string_view());
-  out.append("\n");
+  write_log_field(writer, signature ? signature->view() : std::string_view());
+  writer.put('\n');
+  writer.flush();
 }
 
 template <class Text>
@@ -172,6 +175,8 @@ void append_json_line(Text& out, log_time& time, const exchange& e) {
   writer.number(e.bytes);
   writer.put(R"(,"body_bytes":)");
   writer.number(e.body_bytes);
+  writer.put(R"(,"complete":)");
+  writer.boolean(e.complete);
   writer.put(R"(,"duration_us":)");
   const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(e.duration).count();
   writer.number(static_cast<std::uint64_t>(spent < 0 ? 0 : spent));
