@@ -8,6 +8,7 @@
 #include <synfp/capture/counters.hpp>      // IWYU pragma: export
 #include <synfp/capture/first_of.hpp>      // IWYU pragma: export
 #include <synfp/capture/fixed.hpp>         // IWYU pragma: export
+#include <synfp/capture/metrics.hpp>       // IWYU pragma: export
 #include <synfp/capture/pin.hpp>           // IWYU pragma: export
 #include <synfp/capture/probe.hpp>         // IWYU pragma: export
 #include <synfp/capture/saved_syn.hpp>     // IWYU pragma: export
@@ -24,13 +25,17 @@
 #include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
 #include <synfp/fingerprint/pfos.hpp>      // IWYU pragma: export
 #include <synfp/fingerprint/satori.hpp>    // IWYU pragma: export
+#include <synfp/http/access_log.hpp>       // IWYU pragma: export
 #include <synfp/http/body_reader.hpp>      // IWYU pragma: export
 #include <synfp/http/events.hpp>           // IWYU pragma: export
+#include <synfp/http/health.hpp>           // IWYU pragma: export
+#include <synfp/http/metrics.hpp>          // IWYU pragma: export
 #include <synfp/http/routes.hpp>           // IWYU pragma: export
 #include <synfp/http/serve.hpp>            // IWYU pragma: export
 #include <synfp/http/stream.hpp>           // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
+#include <synfp/open_metrics.hpp>          // IWYU pragma: export
 #include <synfp/privilege.hpp>             // IWYU pragma: export
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export

@@ -658,10 +658,11 @@ class Observing(unittest.TestCase):
         log = os.path.join(disk, "log")
         server = self.start("--access-log", log)
         self.ask_much(2000)
-        time.sleep(0.2)
-        full = pathlib.Path(log).read_bytes()
-        self.assertEqual(len(full), 65536)
-        self.assertFalse(full.endswith(b"\n"))  # in the middle of a line
+        deadline = time.monotonic() + 10
+        while os.path.getsize(log) != 65536:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        self.assertFalse(pathlib.Path(log).read_bytes().endswith(b"\n"))  # in the middle of a line
         sh(f"mount -o remount,size=4m {disk}")
         self.assertEqual(self.get("/")[0], 200)
         for line in self.lines(2001, log):  # that line went on where it was
@@ -720,7 +721,9 @@ print(json.dumps([[s.name, s.labels, s.value]
         self.assertEqual(idle.recv(1), b"")
         status, _, body = self.get("/healthz", 18081)
         self.assertEqual((status, body), (503, b"stopping\n"))
-        self.assertEqual(self.check_metrics(18081)["synfp_http_open_connections",], 1)
+        deadline = time.monotonic() + 5
+        while self.check_metrics(18081)["synfp_http_open_connections",] != 1:
+            self.assertLess(time.monotonic(), deadline)
         self.assertEqual(exchange(busy, b"\r\n")[0], 200)
         self.assertEqual(server.stop(), 0)
         self.assertIn("metrics on http://127.0.0.1:18081/metrics", server.errors)

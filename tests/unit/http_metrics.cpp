@@ -138,7 +138,7 @@ TEST(http_metrics, the_most_frequent_fingerprints_among_a_flood_of_others) {
   for (unsigned i = 0; i < 20000; ++i) {
     p.window = static_cast<std::uint16_t>(i + 1);
     m.opened(facts_with(test::record_of(p)));
-    if (i % 20 == 0) m.opened(facts_with(test::linux_record));
+    if (i >= 4000 && i % 20 == 0) m.opened(facts_with(test::linux_record));  // when all places are taken
   }
   const std::string page = page_of(m);
   std::size_t shown = 0;
@@ -149,8 +149,8 @@ TEST(http_metrics, the_most_frequent_fingerprints_among_a_flood_of_others) {
   const auto counted =
       std::stoi(value(page, "synfp_fingerprint_connections{p0f=\"" +
                                 std::string(synfp::fingerprint::p0f(test::linux_record)->view()) + "\"}"));
-  EXPECT_GT(counted, 900);
-  EXPECT_LE(counted, 1000);
+  EXPECT_GT(counted, 700);
+  EXPECT_LE(counted, 800);
 }
 
 TEST(http_metrics, counts_of_rings_and_listeners) {
