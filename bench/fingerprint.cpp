@@ -3,7 +3,11 @@
 //
 //   synfp read FORMAT   the program, on a capture file of 240,000 SYNs, output into a file
 //   p0f -r              Debian's p0f on the same file, log into a file (-o), its other text to /dev/null
-//   ... in process      one fingerprint of a record in memory; identify: the label, by our database and p0f's
+//   ... in process      one fingerprint of a record in memory; identify: the label, by our database and
+//   p0f's.
+//                       hello: a Chrome's, with its extensions shuffled anew for each connection as Chrome
+//                       does, of which 4096 are in memory; from received bytes to the view, and from that to
+//                       each text
 //
 // SYNs of five systems with values of their own, a third IPv6, each of a connection of its own. CPU time is
 // user and system time of the child; programs take turns. p0f does more per SYN: it follows the connection
@@ -16,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>  // shuffle
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -29,7 +34,9 @@
 
 #include <synfp/fingerprint/identify.hpp>
 #include <synfp/json.hpp>
+#include <synfp/tls/hello_parser.hpp>
 
+#include "../tests/support/hello_builder.hpp"
 #include "../tests/support/packet_builder.hpp"
 #include "report.hpp"
 
@@ -233,6 +240,49 @@ void in_process(bench::report& report, const std::vector<bytes>& frames) {
   }
 }
 
+/// Of Chrome's hello.
+void hellos(bench::report& report) {
+  namespace fp = synfp::fingerprint;
+  namespace tls = synfp::tls;
+  std::mt19937 random(2);
+  std::vector<bytes> received;
+  for (int i = 0; i < 4096; ++i) {
+    synfp::test::hello_builder chrome;
+    std::shuffle(chrome.extensions.begin() + 1, chrome.extensions.end() - 1, random);
+    received.push_back(chrome.records());
+  }
+  std::vector<tls::client_hello> views(received.size());
+  for (std::size_t i = 0; i < received.size(); ++i)
+    bench::require(views[i].assign(std::span(received[i]).subspan(5)) == tls::refusal::none, "no hello");
+  std::vector<std::uint8_t> buffer(tls::hello_parser::max_hello);
+  const std::pair<const char*, std::function<void(std::size_t)>> work[] = {
+      {"hello: parse",
+       [&](std::size_t i) {
+         tls::hello_parser parser(buffer);
+         benchmark::DoNotOptimize(parser.look(received[i]));
+       }},
+      {"hello: ja4", [&](std::size_t i) { benchmark::DoNotOptimize(fp::ja4(views[i])); }},
+      {"hello: ja4_o", [&](std::size_t i) { benchmark::DoNotOptimize(fp::ja4_o(views[i])); }},
+      {"hello: ja4_r", [&](std::size_t i) { benchmark::DoNotOptimize(fp::ja4_r(views[i])); }},
+      {"hello: steady", [&](std::size_t i) { benchmark::DoNotOptimize(fp::steady(views[i])); }},
+      {"hello: ja3", [&](std::size_t i) { benchmark::DoNotOptimize(fp::ja3(views[i])); }},
+  };
+  for (const auto& [name, run] : work) {
+    std::vector<double> ns;
+    for (int round = 0; round < 31; ++round) {
+      const auto start = std::chrono::steady_clock::now();
+      for (std::size_t i = 0; i < received.size(); ++i) run(i);
+      const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+      ns.push_back(took.count() / static_cast<double>(received.size()));
+    }
+    report.row({{"in process", name},
+                {"ns per hello", bench::median(ns)},
+                {"quartile 1", bench::quantile(ns, 0.25)},
+                {"quartile 3", bench::quantile(ns, 0.75)}});
+    report.figure(std::string("hello_").append(name + 7).append("_ns"), bench::median(ns));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -244,6 +294,7 @@ int main(int argc, char** argv) {
   write_pcap(directory + "/syns.pcap", frames);
   programs(report, directory);
   in_process(report, frames);
+  hellos(report);
   std::filesystem::remove_all(directory);
   report.write(argv[1]);
 }

@@ -95,7 +95,9 @@ class Formats(unittest.TestCase):
         self.assertEqual((len(answers), errors), (84, ""))
         for number, (answer, packet, vector) in enumerate(zip(answers, PACKETS, VECTORS), 1):
             self.assertEqual(list(answer), ["frame", "time", "peer", "local", "syn", "fingerprint", "os", "hello", "no_hello"])
-            self.assertEqual((answer["hello"], answer["no_hello"]), (None, "no data"))
+            self.assertIsNone(answer["hello"])
+            if not answer["syn"]["tcp"]["payload"]:
+                self.assertEqual(answer["no_hello"], "no data")
             self.assertEqual(answer["frame"], number)
             self.assertEqual(answer["fingerprint"]["p0f"], vector["p0f_raw_sig"])
             self.assertEqual(answer["fingerprint"]["haproxy"], vector["haproxy_ip_fp"])
@@ -624,6 +626,187 @@ class Pipes(unittest.TestCase):
 
     def test_no_progress_of_a_small_file(self):
         self.assertEqual(self.progress(pcap([bytes(12) + b"\x08\x06" + bytes(1000)] * 1024), draws=0)[0], b"")
+
+
+def hello_bytes():
+    """What the second client of tests/data/tls says, and its JA4."""
+    with open(os.path.join(DATA, "tls", "clients.pcap"), "rb") as file:
+        data = file.read()
+    at, frames = 24, []
+    while at < len(data):
+        size = struct.unpack("<I", data[at + 8:at + 12])[0]
+        frames.append(data[at + 16:at + 16 + size])
+        at += 16 + size
+    segment = frames[3][14 + 20:]
+    with open(os.path.join(DATA, "tls", "expected.json")) as file:
+        return segment[(segment[12] >> 4) * 4:], json.load(file)["clients.pcap"][1]["ja4"]
+
+
+HELLO, HELLO_JA4 = hello_bytes()
+
+
+class Client:
+    """A connection's packets; `at` counts from the byte behind the ISN."""
+
+    def __init__(self, port=40000, isn=0xfffffff0, v6=False):
+        self.port, self.isn, self.v6 = port, isn, v6
+
+    def packet(self, at, data=b"", flags=0x10, to_client=False, acknowledged=0):
+        ends = (443, self.port) if to_client else (self.port, 443)
+        tcp = struct.pack("!HHIIBBHHH", *ends, (self.isn + 1 + at) & 0xffffffff, acknowledged & 0xffffffff, 0x50, flags,
+                          65535, 0, 0) + data
+        a, b = (bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2)))
+        if self.v6:
+            a, b = (bytes.fromhex("20010db8") + bytes(11) + bytes((n,)) for n in (1, 2))
+        addresses = b + a if to_client else a + b
+        if self.v6:
+            return struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + addresses + tcp
+        return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 1, 0x4000, 64, 6, 0) + addresses + tcp
+
+    def syn(self):
+        return self.packet(-1, flags=2)
+
+    def reset(self):
+        return self.packet(0, flags=0x14, to_client=True, acknowledged=self.isn + 1)
+
+    def says(self, data, size=1400, at=0):
+        return [self.packet(at + i, data[i:i + size]) for i in range(0, len(data), size)]
+
+
+def at_once(packets, seconds=0):
+    """A capture of these packets, so many seconds from one to the next."""
+    frames = [ethernet(p) for p in packets]
+    return pcap([]) + b"".join(struct.pack("<IIII", 1_700_000_000 + i * seconds, 0, len(f), len(f)) + f
+                              for i, f in enumerate(frames))
+
+
+class Hellos(unittest.TestCase):
+    def ja4(self, packets, *options):
+        lines, errors = read(at_once(packets), "--format", "ja4", *options)
+        self.assertEqual(errors, "")
+        return lines
+
+    def test_in_segments_of_any_size_and_order(self):
+        for v6 in (False, True):
+            c = Client(v6=v6)
+            for size in (1, 7, 100, 1400):
+                parts = c.says(HELLO, size)
+                for packets in (parts, parts[::-1], parts[1::2] + parts[::2], parts + parts,
+                                c.says(HELLO, size + 3) + parts, c.says(HELLO[30:], 50, 30)[::-1] + parts):
+                    self.assertEqual(self.ja4([c.syn()] + packets), [HELLO_JA4])
+
+    def test_in_every_format(self):
+        packets = [Client().syn()] + Client().says(HELLO)
+        data = pcap([ethernet(p) for p in packets])
+        (answer,), _ = read_json(data)
+        self.assertEqual(answer["hello"]["ja4"], HELLO_JA4)
+        self.assertEqual(answer["hello"]["sni"], "example.org")
+        self.assertEqual(answer["hello"]["alpn"], ["h2", "http/1.1"])
+        self.assertEqual(answer["hello"]["version"], 0x304)
+        self.assertEqual(answer["no_hello"], None)
+        self.assertEqual(answer["frame"], 1)
+        self.assertEqual(read(data, "--format", "ja3")[0], [answer["hello"]["ja3"]])
+        row = read(data)[0][0]
+        self.assertTrue(row.endswith("  " + HELLO_JA4[:10]))
+        self.assertEqual(len(row), 120)
+        self.assertEqual(len(read(data, "--format", "p0f")[0]), 1)
+
+    def test_a_copy_of_the_syn_is_the_same_connection(self):
+        c = Client()
+        packets = [c.syn(), c.syn()] + c.says(HELLO) + [c.syn()]
+        self.assertEqual(self.ja4(packets), [HELLO_JA4])
+        # As before hellos were shown, each SYN has a line.
+        answers, _ = read_json(pcap([ethernet(p) for p in packets]))
+        self.assertEqual([(a["frame"], a["hello"]["ja4"]) for a in answers], [(1, HELLO_JA4), (2, HELLO_JA4), (2 + len(c.says(HELLO)) + 1, HELLO_JA4)])
+
+    def test_a_forged_syn_takes_no_hello(self):
+        real, forged = Client(), Client(isn=0x12345678)
+        for first, second in ((real, forged), (forged, real)):
+            answers, _ = read_json(pcap([ethernet(p) for p in [first.syn(), second.syn()] + real.says(HELLO)]))
+            self.assertEqual([a["hello"] is not None for a in answers], [first is real, second is real])
+            self.assertEqual([a["syn"]["tcp"]["sequence"] for a in answers], [first.isn, second.isn])
+
+    def test_lines_have_the_order_of_the_syns(self):
+        a, b, c, d = (Client(port) for port in (1001, 1002, 1003, 1004))
+        packets = ([a.syn(), b.syn()] + b.says(HELLO) + [c.syn(), d.syn(), c.reset()] + d.says(b"GET / HTTP/1.1\r\n") +
+                   a.says(HELLO))
+        answers, _ = read_json(pcap([ethernet(p) for p in packets]))
+        self.assertEqual([x["peer"]["port"] for x in answers], [1001, 1002, 1003, 1004])
+        self.assertEqual([x["hello"] is not None for x in answers], [True, True, False, False])
+        self.assertEqual([x["no_hello"] for x in answers], [None, None, "no data", "plain text instead of TLS"])
+        self.assertEqual(self.ja4(packets), [HELLO_JA4, HELLO_JA4, "-", "-"])
+
+    def test_what_is_not_all_there(self):
+        c = Client()
+        for data, why in ((HELLO[:100], "incomplete"), (HELLO[1:], "not TLS"), (b"\x16\3\1\0\0", "empty TLS record")):
+            (answer,), _ = read_json(pcap([ethernet(p) for p in [c.syn()] + c.says(data)]))
+            self.assertEqual((answer["hello"], answer["no_hello"]), (None, why))
+        # What the capture cut is not there.
+        data = pcap([ethernet(p) for p in [c.syn()] + c.says(HELLO)], cut=100)
+        self.assertEqual(read(data, "--format", "ja4")[0], ["-"])
+
+    def test_a_hello_whose_syn_was_not_captured(self):
+        c = Client()
+        # With the second one that follows a HelloRetryRequest, and one inside of the connection.
+        packets = c.says(HELLO) + c.says(HELLO, at=len(HELLO)) + c.says(HELLO, at=5000)
+        (answer,), errors = read_json(pcap([ethernet(p) for p in packets]))
+        self.assertEqual(errors, "")
+        self.assertEqual([answer[k] for k in ("frame", "syn", "fingerprint", "os")], [1, None, None, None])
+        self.assertEqual(answer["peer"], {"address": "192.0.2.1", "port": 40000})
+        self.assertEqual(answer["hello"]["ja4"], HELLO_JA4)
+        self.assertEqual(self.ja4(packets), [HELLO_JA4])
+        self.assertEqual(read(pcap([ethernet(p) for p in packets]), "--format", "p0f")[0], [])
+        self.assertEqual(self.ja4(packets, "--filter-port", "444"), [])
+        self.assertRegex(read(pcap([ethernet(p) for p in packets]))[0][0], r"    -      -      -  - +" + HELLO_JA4[:10] + "$")
+        # Data inside of a connection are nobody's hello.
+        self.assertEqual(self.ja4(c.says(b"\x17\3\3" + HELLO)), [])
+
+    def test_below_other_headers(self):
+        c = Client()
+        for head in (b"\x81\0\0\5", b"\x88\xa8\0\1\x81\0\0\2"):
+            data = pcap([ethernet(p, head) for p in [c.syn()] + c.says(HELLO, 500)])
+            self.assertEqual(read(data, "--format", "ja4"), ([HELLO_JA4], ""))
+        data = pcap([c.syn()] + c.says(HELLO), link=RAW)
+        self.assertEqual(read(data, "--format", "ja4"), ([HELLO_JA4], ""))
+
+    def test_a_silent_client_is_not_waited_for(self):
+        silent, other = Client(1), Client(2)
+        for pause, seen in ((5, HELLO_JA4), (11, "-")):
+            packets = [silent.syn(), other.syn()] + other.says(HELLO) + [other.packet(9999)] * pause + silent.says(HELLO)
+            self.assertEqual(read(at_once(packets, 1), "--format", "ja4")[0], [seen, HELLO_JA4])
+
+    def test_count_reads_on_for_the_hellos(self):
+        a, b = Client(1), Client(2)
+        packets = [a.syn(), b.syn()] + b.says(HELLO) + a.says(HELLO)
+        data = pcap([ethernet(p) for p in packets])
+        self.assertEqual(read(data, "--format", "ja4", "--count", "1")[0], [HELLO_JA4])
+        # What is behind the last hello is not looked at, nor is damage.
+        self.assertEqual(read(data + b"\xff" * 20, "--format", "ja4", "--count", "2"), ([HELLO_JA4] * 2, ""))
+        self.assertEqual(read(pcap([ethernet(a.syn())]) + b"\xff" * 20, "--format", "ja4", "--count", "1"), (["-"], ""))
+
+    def test_watch_has_no_hellos(self):
+        for name in ("ja3", "ja4"):
+            done = subprocess.run([SYNFP, "watch", "--interface", "lo", "--format", name], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertNotIn("ja4", subprocess.run([SYNFP, "watch", "--help"], capture_output=True, text=True).stdout)
+
+    def test_a_pipe_that_brings_nothing_is_not_waited_for(self):
+        c = Client()
+        with subprocess.Popen([SYNFP, "read", "-", "--format", "ja4"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            data = pcap([ethernet(p) for p in [c.syn()] + c.says(HELLO)])
+            os.write(process.stdin.fileno(), data)
+            self.assertEqual(process.stdout.readline().decode().strip(), HELLO_JA4)
+            os.write(process.stdin.fileno(), pcap([ethernet(Client(7).syn())])[24:])
+            self.assertEqual(process.stdout.readline(), b"-\n")
+            process.stdin.close()
+            self.assertEqual(process.wait(timeout=60), 0)
+
+    def test_memory_of_hellos_that_never_end_is_bounded(self):
+        clients = [Client(port) for port in range(1024, 40000)]
+        data = at_once(packet for c in clients for packet in (c.syn(), c.packet(0, HELLO[:50])))
+        limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))  # noqa: E731
+        done = subprocess.run([SYNFP, "read", "-", "--format", "ja4"], input=data, capture_output=True, preexec_fn=limit)
+        self.assertEqual((done.returncode, done.stderr, done.stdout.count(b"-\n")), (0, b"", len(clients)))
 
 
 if __name__ == "__main__":

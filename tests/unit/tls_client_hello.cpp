@@ -274,9 +274,9 @@ TEST(HelloParser, RecordsHaveBounds) {
 
 TEST(HelloParser, OtherMessagesAreRefusedByTheirFirstByte) {
   for (const std::uint8_t type : std::initializer_list<std::uint8_t>{0, 2, 11, 16, 255}) {
-    const outcome o = feed({22, 3, 3, 0, 9, type});
-    EXPECT_EQ(o.why, refusal::not_client_hello);
-    EXPECT_EQ(o.seen, 6U);
+    const hello_bytes input{22, 3, 3, 0, 9, type, 0, 0, 5, 1};
+    EXPECT_EQ(why(input), refusal::not_client_hello);
+    EXPECT_EQ(feed(input).seen, 6U);
   }
 }
 

@@ -6,10 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>  // forward_iterator_tag
 #include <optional>
 #include <span>
-#include <string_view>
+#include <string_view>  // and forward_iterator_tag: <iterator> itself costs more than all of this
 
 #include <synfp/detail/big_endian.hpp>
 #include <synfp/tls/refusal.hpp>

@@ -103,7 +103,8 @@ class hello_parser {
   }
 
   constexpr std::size_t take_fragment(std::span<const std::uint8_t> received) noexcept {
-    const std::size_t wanted = filled_ < message_header_ ? message_header_ : length_;
+    // The type alone first: another message is told by it, however much of it is there.
+    const std::size_t wanted = filled_ == 0 ? 1 : filled_ < message_header_ ? message_header_ : length_;
     if (wanted > buffer_.size()) {
       refuse(refusal::too_large);
       return 0;
