@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
 
 #include <synfp/http/access_log.hpp>
+#include <synfp/http/files.hpp>
 #include <synfp/http/metrics.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
@@ -259,6 +261,54 @@ void observed_requests(synfp::http::log_format format) {
 TEST(net_allocation, none_for_observers_in_the_steady_state) {
   observed_requests(synfp::http::log_format::combined);
   observed_requests(synfp::http::log_format::json);
+}
+
+// Files too, of one piece and of several.
+TEST(http_allocation, none_for_files_in_the_steady_state) {
+  namespace http = synfp::http;
+  char directory[] = "/tmp/synfp-allocation-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const std::string small = std::string(directory) + "/small";
+  const std::string large = std::string(directory) + "/large";
+  std::ofstream(small) << std::string(1000, '\1');
+  std::ofstream(large) << std::string(200'000, '\1');
+  auto r = test::make_ring();
+  {
+    const http::routes routes{http::get<"/{path...}">(http::files(directory))};
+    auto fd = test::listen_on_loopback();
+    const auto where = test::name_of(fd.get(), false);
+    auto made = listener::create(*r, fd.release());
+    ASSERT_TRUE(made);
+    auto accept_all = [&]() -> task<> {
+      while (auto a = co_await made->accept()) synfp::spawn(http::serve(std::move(*a), routes));
+    };
+    synfp::spawn(accept_all());
+    const std::string text =
+        "GET /small HTTP/1.1\r\nHost: a\r\n\r\nGET /large HTTP/1.1\r\nHost: a\r\nRange: "
+        "bytes=0-99999\r\n\r\n";
+    static char back[65536];
+    auto requests = [&](int n) {
+      const auto client = test::connect_to(where);
+      for (int i = 0; i != n; ++i) {
+        ASSERT_EQ(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(text.size()));
+        for (std::size_t bodies = 0; bodies != 101'000;) {
+          r->poll();
+          const auto got = ::recv(client.get(), back, sizeof back, MSG_DONTWAIT);
+          for (ssize_t k = 0; k < got; ++k) bodies += back[k] == '\1';
+        }
+      }
+    };
+    requests(20);
+    const auto before = allocations;
+    requests(200);
+    EXPECT_EQ(allocations - before, 0u);
+    r->stop();
+    test::run_to_end(*r);
+  }
+  ::unlink(small.c_str());
+  ::unlink(large.c_str());
+  ::rmdir(directory);
 }
 
 }  // namespace

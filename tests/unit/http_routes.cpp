@@ -220,6 +220,25 @@ TEST(http_routes, numbers_are_checked) {
   }
 }
 
+// So what the server puts in place of its own answers is put there too.
+TEST(http_routes, a_parameter_that_does_not_fit_is_answered_by_the_server) {
+  const http::routes routes{
+      http::get<"/n/{n}">([](const http::request&, int) { return http::status(404); }),
+      http::get<"/t/{t}">([](const http::request&, std::string_view) { return http::status(404); }),
+      http::get<"/s/{n}">(
+          [](const http::request&, int) -> http::stream_response { return http::status(404); })};
+  const auto handled = [&](const std::string& path) {
+    std::string text = "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    http::request_parser parser;
+    EXPECT_EQ(parser.parse(text), http::parse_status::complete);
+    const synfp::endpoint e;
+    const http::request q(parser, e, e);
+    return routes.find(q).handled();
+  };
+  for (const auto* const path : {"/n/1", "/t/x", "/t/%20", "/s/1"}) EXPECT_TRUE(handled(path)) << path;
+  for (const auto* const path : {"/n/x", "/t/%", "/s/x", "/none"}) EXPECT_FALSE(handled(path)) << path;
+}
+
 TEST(http_routes, texts_are_decoded_while_the_handler_runs) {
   // Of text that does not fit into a string object, and of text that does.
   const auto later = [](const http::request&, std::string_view a, int n,

@@ -243,13 +243,15 @@ class files {
   }
   static void add_content_range(response& head, detail::range_kind kind, const detail::byte_range& part,
                                 std::uint64_t size) {
-    std::string text = "bytes ";
+    text_type text("bytes ");
     if (kind == detail::range_kind::part) {
-      text += std::to_string(part.first) + '-' + std::to_string(part.first + part.length - 1);
+      text.append(std::to_string(part.first)).push_back('-');
+      text.append(std::to_string(part.first + part.length - 1));
     } else {
-      text += '*';
+      text.push_back('*');
     }
-    (void)head.add_header("Content-Range", text + '/' + std::to_string(size));
+    text.append("/").append(std::to_string(size));
+    (void)head.add_header("Content-Range", text);
   }
   /// A relative reference: it cannot lead to another host, whatever the path is.
   static response to_directory(const request& q, std::string_view path) {

@@ -641,6 +641,11 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     if constexpr (!traits::valid || !detail::as_many<traits, made::parameters.size()>) {
       return answer(status(500));  // make_route() has said what is wrong, in one sentence
     } else if constexpr (traits::streams) {
+      if constexpr (traits::count != 0) {
+        typename traits::values arguments;
+        if (const int refused = arguments.read(q.path(), made::parameters))
+          return answer(status(refused), false);
+      }
       return answer(stream_call(self, &routes::template make_stream<I>));
     } else if constexpr (traits::count == 0) {
       return answer(r.handler(q));
@@ -662,7 +667,7 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
   static answer call_with(detail::types<A...> kinds, const Route& r, const request& q) {
     detail::path_arguments<A...> arguments;
     text_type decoded;
-    if (const int refused = arguments.read(q.path(), r.parameters)) return answer(status(refused));
+    if (const int refused = arguments.read(q.path(), r.parameters)) return answer(status(refused), false);
     if (arguments.escaped()) {
       if constexpr (!Immediate) return answer(detail::call_with_decoded(kinds, r.handler, q, r.parameters));
       arguments.decode(decoded);
@@ -679,7 +684,7 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
     if constexpr (!made::parameters.empty()) q.parameters_ = made::parameters;
     typename traits::values arguments;
     if constexpr (traits::count != 0) {
-      if (const int refused = arguments.read(q.path(), made::parameters)) co_return status(refused);
+      (void)arguments.read(q.path(), made::parameters);  // as before
       arguments.decode(decoded);
     }
     if constexpr (traits::reads) {
