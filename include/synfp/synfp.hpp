@@ -31,6 +31,7 @@
 #include <synfp/http/stream.hpp>           // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
+#include <synfp/net/stop_on_signal.hpp>    // IWYU pragma: export
 #include <synfp/privilege.hpp>             // IWYU pragma: export
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export

@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>  // what std::thread throws
@@ -25,8 +26,10 @@
 #include <synfp/io/task.hpp>
 #include <synfp/net/batch.hpp>
 #include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/detail/watchdog.hpp>
 #include <synfp/net/listen_group.hpp>
 #include <synfp/net/listener.hpp>
+#include <synfp/service/notify.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -44,7 +47,13 @@ struct server_options {
   /// throws ends the server as an exception of the accepting task does. Without it they are only counted: see
   /// io::escaped_exceptions().
   std::function<void(std::exception_ptr)> on_error{};
+  /// This server is the service that the manager started (systemd's Type=notify): it is told READY=1 when
+  /// every thread accepts, STOPPING=1, what a stop waits for (STATUS=), and, with WatchdogSec=, WATCHDOG=1
+  /// for as long as the ring of every thread turns. See service::notify(); without a manager nothing happens.
+  bool notify_manager = false;
 };
+
+class stop_on_signal;
 
 /// Binds and attaches in its constructor, serves in run(). The source must outlive it. Movable before run()
 /// only.
@@ -113,6 +122,8 @@ class server {
       shared_->rings.reserve(options_.threads);
     }
     shared_->unready = options_.threads;  // before there is another thread
+    shared_->beats.emplace(options_.threads, options_.notify_manager ? service::watchdog_interval()
+                                                                     : std::chrono::microseconds(0));
     // Nothing from here to the last join() may throw: destroying a running std::thread ends the program.
     const auto work = [&](unsigned index) {
       bool ready = false;
@@ -160,6 +171,7 @@ class server {
   /// a signal handler.
   void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) noexcept {
     const std::lock_guard lock(shared_->mutex);
+    if (!shared_->stopping && options_.notify_manager) service::notify("STOPPING=1");
     shared_->stopping = true;
     shared_->grace = grace;
     for (io::ring* ring : shared_->rings) ring->post_stop(grace);
@@ -173,6 +185,8 @@ class server {
   }
 
  private:
+  friend stop_on_signal;
+
   struct shared {
     std::mutex mutex;
     std::condition_variable changed;
@@ -184,6 +198,7 @@ class server {
     std::chrono::steady_clock::time_point next_notice{};
     setup_result<void> outcome;  // the first of these two is what try_run() ends with
     std::exception_ptr escaped;
+    std::optional<detail::watchdog> beats;
   };
 
   server() : shared_(std::make_unique<shared>()) {}
@@ -247,7 +262,6 @@ class server {
       if (set_) io::on_escape(before_.first, before_.second);
     }
 
-   private:
     static void escaped(void* self, std::exception_ptr why) noexcept {
       auto& s = *static_cast<server*>(self);
 #if defined(__cpp_exceptions)
@@ -261,9 +275,21 @@ class server {
 #endif
     }
 
+   private:
     std::pair<io::escape_handler, void*> before_{};
     bool set_;
   };
+
+  std::string listening_on() const {
+    std::string text = "listening on";
+    for (const listen_group& group : groups_) text.append(" ").append(group.local().text().view());
+    return text;
+  }
+
+  // Of work that is not on a thread of the server.
+  void report(std::exception_ptr why) noexcept {
+    if (options_.on_error) error_path::escaped(this, std::move(why));
+  }
 
   void thread_is_ready() {
     const std::lock_guard lock(shared_->mutex);
@@ -280,6 +306,7 @@ class server {
     if (shared_->stopping) return;
     lock.unlock();
     started();
+    if (options_.notify_manager) service::notify("READY=1\nSTATUS=" + listening_on());
   }
 
   /// What a thread could not spare, the others must: descriptors are the process's.
@@ -338,6 +365,7 @@ class server {
         io::detail::destroy_roots();
       }
     } const at_the_end{shared_.get(), ring->get()};
+    const detail::heartbeat heart(*shared_->beats, index, **ring);
     for (listener& each : listeners) {
       io::task<> acceptor = handler(each);
       if (acceptor.out_of_memory()) io::detail::throw_bad_alloc();
