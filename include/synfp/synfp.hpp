@@ -29,6 +29,8 @@
 #include <synfp/http/routes.hpp>           // IWYU pragma: export
 #include <synfp/http/serve.hpp>            // IWYU pragma: export
 #include <synfp/http/stream.hpp>           // IWYU pragma: export
+#include <synfp/io/offload.hpp>            // IWYU pragma: export
+#include <synfp/io/timer.hpp>              // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
 #include <synfp/net/stop_on_signal.hpp>    // IWYU pragma: export

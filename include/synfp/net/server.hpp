@@ -104,6 +104,17 @@ class server {
     return s;
   }
 
+  /// `work(ring)` makes a task<> beside the connections: once for the server, on its first thread, when that
+  /// starts to serve. Call it before run(); the object is kept. The task may end at any time and must end
+  /// when the ring stops, see io::sleep(), since a stop waits for it until its deadline. What it throws stops
+  /// the server, as what the accepting task throws does.
+  template <class Work>
+  void background(Work work) {
+    static_assert(std::is_invocable_r_v<io::task<>, Work&, io::ring&>,
+                  "the work of background() must be callable as `work(io::ring&)` and return io::task<>");
+    background_.push_back(std::make_unique<background_function<Work>>(std::move(work)));
+  }
+
   /// Serves until stop(); of server_options::threads the calling one is the first. `handler(listener)` makes
   /// the task<> that accepts on that listener; it is called once per thread and address, on the thread, and
   /// its task must end when accept() fails, not before: a server that accepts nobody any more has failed.
@@ -249,6 +260,29 @@ class server {
 #endif
   }
 
+  struct background_work {
+    virtual ~background_work() = default;
+    virtual io::task<> start(io::ring& ring) = 0;
+  };
+  template <class Work>
+  struct background_function final : background_work {
+    explicit background_function(Work w) : work(std::move(w)) {}
+    io::task<> start(io::ring& ring) override { return work(ring); }
+    Work work;
+  };
+
+  io::task<> run_in_background(io::task<> work) {
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      co_await std::move(work);
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      end_with(std::current_exception());
+    }
+#endif
+  }
+
   /// Brings what escapes on this thread to on_error. The thread may be the caller's, with a handler of its
   /// own.
   class error_path {
@@ -366,12 +400,21 @@ class server {
       }
     } const at_the_end{shared_.get(), ring->get()};
     const detail::heartbeat heart(*shared_->beats, index, **ring);
+    const auto spawn_whole = [](io::task<> outer) {
+      if (outer.out_of_memory()) io::detail::throw_bad_alloc();
+      io::spawn(std::move(outer));
+    };
     for (listener& each : listeners) {
       io::task<> acceptor = handler(each);
       if (acceptor.out_of_memory()) io::detail::throw_bad_alloc();
-      io::task<> watched = watch(std::move(acceptor), each);
-      if (watched.out_of_memory()) io::detail::throw_bad_alloc();
-      io::spawn(std::move(watched));
+      spawn_whole(watch(std::move(acceptor), each));
+    }
+    if (index == 0) {
+      for (const auto& each : background_) {
+        io::task<> work = each->start(**ring);
+        if (work.out_of_memory()) io::detail::throw_bad_alloc();
+        spawn_whole(run_in_background(std::move(work)));
+      }
     }
     {
       const std::lock_guard lock(shared_->mutex);
@@ -388,6 +431,7 @@ class server {
   server_options options_;
   std::shared_ptr<batch_handler> lookups_;
   std::vector<listen_group> groups_;
+  std::vector<std::unique_ptr<background_work>> background_;
   std::unique_ptr<shared> shared_;
 };
 

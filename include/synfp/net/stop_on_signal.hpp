@@ -2,15 +2,11 @@
 // SIGINT, SIGTERM and SIGHUP of a server.
 #pragma once
 
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
+#include <pthread.h>
 
-#include <cerrno>
+#include <atomic>
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <cstring>  // strerror
 #include <exception>
 #include <functional>
@@ -42,7 +38,8 @@ struct stop_on_signal_options {
 ///
 /// Make it before run() and before any thread of your own: the signals are blocked for the thread that makes
 /// it and for those started later, and one that finds a thread which does not block it ends the program.
-/// Destroy it on the thread that made it, which gets its mask back.
+/// Destroy it on the thread that made it. That gets its mask back, unless a signal has come: they stay
+/// blocked then, because a program that is ending in order must not be ended by one more.
 class stop_on_signal {
  public:
 #if defined(__cpp_exceptions)
@@ -56,7 +53,7 @@ class stop_on_signal {
     if (const int number = made.waiter_->start(); number != 0)
       return setup_error{errc::system, number,
                          std::string("cannot wait for signals (") + std::strerror(number) +
-                             "); raise the limits of open files and of processes"};
+                             "); raise the limit of processes"};
     return made;
   }
 
@@ -69,17 +66,11 @@ class stop_on_signal {
     waiter& operator=(const waiter&) = delete;
     ~waiter() {
       if (thread_.joinable()) {
-        const std::uint64_t one = 1;
-        (void)!::write(end_, &one, sizeof one);
+        done_ = true;
+        ::pthread_kill(thread_.native_handle(), SIGTERM);  // it waits for that one in any case
         thread_.join();
       }
-      if (blocked_) {
-        drop_pending();
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-      }
-      for (const int fd : {signal_, end_}) {
-        if (fd >= 0) ::close(fd);
-      }
+      if (blocked_ && !stopped_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
     }
 
     /// 0 or an errno.
@@ -88,10 +79,6 @@ class stop_on_signal {
       sigaddset(&signals_, SIGINT);
       sigaddset(&signals_, SIGTERM);
       if (options_.reload || !is_ignored(SIGHUP)) sigaddset(&signals_, SIGHUP);
-      signal_ = ::signalfd(-1, &signals_, SFD_CLOEXEC | SFD_NONBLOCK);
-      if (signal_ < 0) return errno;
-      end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-      if (end_ < 0) return errno;
       if (const int number = ::pthread_sigmask(SIG_BLOCK, &signals_, &before_); number != 0) return number;
       blocked_ = true;
 #if defined(__cpp_exceptions)
@@ -112,27 +99,16 @@ class stop_on_signal {
       return ::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
     }
 
-    // One that came too late must not end the program now that the server has ended in order.
-    void drop_pending() noexcept {
-      signalfd_siginfo what{};
-      while (::read(signal_, &what, sizeof what) > 0) {
-      }
-    }
-
     void wait() noexcept {
-      bool again = false;
       while (true) {
-        pollfd ready[] = {{end_, POLLIN, 0}, {signal_, POLLIN, 0}};
-        if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
-        if ((ready[0].revents & POLLIN) != 0) return;
-        signalfd_siginfo what{};
-        if (::read(signal_, &what, sizeof what) != sizeof what) continue;
-        if (what.ssi_signo == SIGHUP && options_.reload) {
-          if (!again) reload();
+        int number = 0;
+        if (::sigwait(&signals_, &number) != 0 || done_) return;
+        if (number == SIGHUP && options_.reload) {
+          if (!stopped_) reload();
           continue;
         }
-        server_->stop(again ? std::chrono::nanoseconds::zero() : options_.grace);
-        again = true;
+        server_->stop(stopped_ ? std::chrono::nanoseconds::zero() : options_.grace);
+        stopped_ = true;
       }
     }
 
@@ -155,8 +131,8 @@ class stop_on_signal {
     sigset_t signals_{};
     sigset_t before_{};
     bool blocked_ = false;
-    int signal_ = -1;
-    int end_ = -1;
+    bool stopped_ = false;  // of the thread, until that has ended
+    std::atomic<bool> done_{false};
     std::thread thread_;
   };
 
