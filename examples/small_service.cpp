@@ -23,7 +23,7 @@ int main() try {
       }),
       http::get<"/rate">([&](const http::request&) { return http::text(std::to_string(per_second)); })};
   capture::saved_syn source;
-  net::server server{"[::]:8080", source, {.notify_manager = true}};
+  net::server server{"[::]:8080", source, {.managed = true}};
   server.background([&](io::ring& ring) -> task<> {
     while (const auto slept = co_await io::sleep(ring, std::chrono::seconds(1)))
       per_second = std::exchange(asked, 0);

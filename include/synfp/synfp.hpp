@@ -36,6 +36,8 @@
 #include <synfp/net/stop_on_signal.hpp>    // IWYU pragma: export
 #include <synfp/privilege.hpp>             // IWYU pragma: export
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
+#include <synfp/service/inherited.hpp>     // IWYU pragma: export
+#include <synfp/service/notify.hpp>        // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export
 #include <synfp/syn_record.hpp>            // IWYU pragma: export
 #include <synfp/tls/hello_parser.hpp>      // IWYU pragma: export

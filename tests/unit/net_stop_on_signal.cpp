@@ -110,7 +110,7 @@ TEST(net_stop_on_signal, sighup_reloads_and_its_exceptions_go_to_on_error) {
   std::atomic<int> reloads{0};
   std::promise<std::string> complaint;
   net::server_options options;
-  options.notify_manager = true;
+  options.managed = true;
   options.on_error = [&complaint](const std::exception_ptr& why) {
     try {
       std::rethrow_exception(why);
@@ -180,7 +180,7 @@ TEST(net_stop_on_signal, the_watchdog_hears_nothing_once_one_thread_hangs) {
   notify_socket manager;
   ::setenv("WATCHDOG_USEC", "200000", 1);
   capture::saved_syn source;
-  net::server server{"127.0.0.1:0", source, {.threads = 3, .notify_manager = true}};
+  net::server server{"127.0.0.1:0", source, {.threads = 3, .managed = true}};
   std::promise<void> go_on;
   std::atomic<int> hanging{0};
   std::atomic<bool> hang{false};

@@ -67,7 +67,7 @@ class stop_on_signal {
     ~waiter() {
       if (thread_.joinable()) {
         done_ = true;
-        ::pthread_kill(thread_.native_handle(), SIGTERM);  // it waits for that one in any case
+        ::pthread_kill(thread_.native_handle(), SIGINT);  // it waits for that one in any case
         thread_.join();
       }
       if (blocked_ && !stopped_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
@@ -116,14 +116,14 @@ class stop_on_signal {
 #if defined(__cpp_exceptions)
       try {
 #endif
-        if (server_->options_.notify_manager) service::notify_reloading();
+        if (server_->options_.managed) service::notify_reloading();
         options_.reload();
 #if defined(__cpp_exceptions)
       } catch (...) {
         server_->report(std::current_exception());
       }
 #endif
-      if (server_->options_.notify_manager) service::notify("READY=1");
+      if (server_->options_.managed) service::notify("READY=1");
     }
 
     server* server_;
