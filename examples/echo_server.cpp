@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <CLI/CLI.hpp>
 
@@ -14,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <map>
@@ -36,7 +36,9 @@
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/json.hpp>
+#include <synfp/net/proxied.hpp>
 #include <synfp/net/server.hpp>
+#include <synfp/net/stop_on_signal.hpp>
 #include <synfp/privilege.hpp>
 
 #include "visitor/assets.hpp"
@@ -64,6 +66,8 @@ struct settings {
   http::log_format access_log_format = http::log_format::combined;
   bool metrics = false;
   std::string metrics_at;  // empty: beside GET /
+  std::string hand_over;
+  std::vector<std::string> proxies;
 };
 
 /// GET /: everything that is known of the connection's SYN.
@@ -139,44 +143,6 @@ int fail(const setup_error& why) {
   say("echo_server: {}\n", why.message);
   return 2;
 }
-
-// SIGINT, SIGTERM and SIGHUP stop the server: the first in order, a second one at once. SIGHUP reloads
-// instead if there is something to reload. Blocked in every thread but this one's.
-class stop_on_signal {
- public:
-  explicit stop_on_signal(net::server& server, std::function<void()> reload = {}) {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
-    sigaddset(&signals_, SIGHUP);
-    sigaddset(&signals_, SIGUSR1);  // from the destructor
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    waiter_ = std::thread([this, &server, reload = std::move(reload)] {
-      bool again = false;
-      for (int number = 0; sigwait(&signals_, &number) == 0 && !done_;) {
-        if (number == SIGUSR1) continue;
-        if (number == SIGHUP && reload) {
-          reload();
-          continue;
-        }
-        server.stop(again ? std::chrono::seconds(0) : std::chrono::seconds(10));
-        again = true;
-      }
-    });
-  }
-  ~stop_on_signal() {
-    done_ = true;
-    pthread_kill(waiter_.native_handle(), SIGUSR1);
-    waiter_.join();
-  }
-  stop_on_signal(const stop_on_signal&) = delete;
-  stop_on_signal& operator=(const stop_on_signal&) = delete;
-
- private:
-  sigset_t signals_{};
-  std::atomic<bool> done_{false};
-  std::thread waiter_;
-};
 
 // ---- observing ----
 
@@ -273,28 +239,48 @@ class watcher {
   std::thread thread_;
 };
 
-/// Accepts and serves until it is stopped. `seen` gets each connection first.
+/// A connection of a proxy: its header says who the client is.
+template <class Seen, class Serve>
+task<> serve_proxied(net::accepted a, net::listener& listener, net::proxies& known, const Seen& seen,
+                     const Serve& serve) {
+  const auto header = co_await known.read_header(a);
+  if (!header) co_return;
+  seen(a, listener);
+  co_await serve(std::move(a));
+}
+
+template <class Seen, class Serve>
+void admit(net::accepted a, net::listener& listener, net::proxies* known, const Seen& seen,
+           const Serve& serve) {
+  if (known != nullptr) {
+    spawn(serve_proxied(std::move(a), listener, *known, seen, serve));
+    return;
+  }
+  seen(a, listener);
+  spawn(serve(std::move(a)));
+}
+
+/// Accepts and serves until it is stopped. `known`: the proxies, if there are any. `seen` gets each
+/// connection first.
 template <class Seen, class... Routes>
 setup_result<void> run(net::server& server, const http::routes<Routes...>& routes,
-                       const http::serve_options& serving, watcher& watch, const Seen& seen,
-                       const std::function<void()>& announce) {
+                       const http::serve_options& serving, watcher& watch, net::proxies* known,
+                       const Seen& seen, const std::function<void()>& announce) {
   if (!watch.needed()) {
+    const auto serve = [&](net::accepted a) { return http::serve(std::move(a), routes, serving); };
     return server.try_run(
         [&](net::listener& listener) -> task<> {
-          while (auto accepted = co_await listener.accept()) {
-            seen(*accepted, listener);
-            spawn(http::serve(std::move(*accepted), routes, serving));
-          }
+          while (auto accepted = co_await listener.accept())
+            admit(*std::move(accepted), listener, known, seen, serve);
         },
         announce);
   }
+  const auto serve = [&](net::accepted a) { return http::serve(std::move(a), routes, serving, watch); };
   return server.try_run(
       [&](net::listener& listener) -> task<> {
         const http::metrics::watch counted(watch.metrics(), listener);
-        while (auto accepted = co_await listener.accept()) {
-          seen(*accepted, listener);
-          spawn(http::serve(std::move(*accepted), routes, serving, watch));
-        }
+        while (auto accepted = co_await listener.accept())
+          admit(*std::move(accepted), listener, known, seen, serve);
         watch.stopping();
       },
       announce);
@@ -312,6 +298,17 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
     if (!database) return fail(database.error());
     who.add(*std::move(database), flow);
   }
+  std::vector<net::address_prefix> trusted;
+  for (const std::string& text : s.proxies) {
+    const auto prefix = net::address_prefix::parse(text);
+    if (!prefix)
+      return fail({errc::invalid, 0,
+                   "--proxy-protocol " + text +
+                       ": write an address, or a prefix without further bits, as 10.0.0.0/8"});
+    trusted.push_back(*prefix);
+  }
+  std::optional<net::proxies> proxies;
+  if (!trusted.empty()) proxies.emplace(std::move(trusted));
   if (const auto listens = watch.listen(s); !listens) return fail(listens.error());
   if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
   if (const auto opened = watch.open_log(s); !opened) return fail(opened.error());
@@ -333,7 +330,7 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
   serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
   std::function<void()> reload;
   if (!s.access_log.empty() && s.access_log != "-") reload = [&watch] { watch.reopen(); };
-  const stop_on_signal stopper(server, std::move(reload));
+  const net::stop_on_signal stopper(server, {.reload = std::move(reload)});
   const auto announce = [&] {
     std::string where;
     for (const endpoint& e : server.local()) {
@@ -348,10 +345,10 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
   setup_result<void> ended;
   if (watch.pages_beside()) {
     const http::routes routes{index, events, style, script, watch.metrics_route(), watch.health_route()};
-    ended = run(server, routes, serving, watch, seen, announce);
+    ended = run(server, routes, serving, watch, proxies ? &*proxies : nullptr, seen, announce);
   } else {
     const http::routes routes{index, events, style, script};
-    ended = run(server, routes, serving, watch, seen, announce);
+    ended = run(server, routes, serving, watch, proxies ? &*proxies : nullptr, seen, announce);
   }
   return ended ? 0 : fail(ended.error());
 }
@@ -365,6 +362,8 @@ int serve(const std::vector<endpoint>& addresses, Source& source, std::string_vi
   options.threads = s.threads;
   options.notice = [](std::string_view text) { say_if_read("echo_server: {}\n", text); };
   options.on_error = [&wrong](const std::exception_ptr& why) { wrong.add(why); };
+  options.managed = true;
+  options.handover = s.hand_over;
   watcher watch(records);  // outlives the server
   auto server = net::server::open(addresses, source, options);
   return server ? serve(*server, watch, wrong, name, s, how) : fail(server.error());
@@ -398,7 +397,7 @@ setup_result<probe_at<Hook>> open_probe(const std::vector<endpoint>& addresses, 
     for (const endpoint& e : addresses) {
       if (e.port() != 0 && options.ports.size() < SYNFP_MAX_PORTS) options.ports.push_back(e.port());
     }
-    if (options.ports.size() != addresses.size())
+    if (options.ports.size() != addresses.size() || std::getenv("LISTEN_FDS") != nullptr)
       options.ports.clear();  // cannot name them all: capture every port
   }
   return probe_at<Hook>::open(options);
@@ -507,10 +506,21 @@ int main(int argc, char** argv) try {
              "GET /metrics and GET /healthz, on an address of their own or, without one, beside GET /")
           ->expected(0, 1)
           ->type_name("[ADDR:PORT]");
+  app.add_option(
+         "--hand-over", s.hand_over,
+         "a Unix socket at which this process gives its listening sockets to the next one started with "
+         "the same PATH, and stops when that one serves: no connection is refused")
+      ->type_name("PATH");
+  app.add_option(
+         "--proxy-protocol", s.proxies,
+         "addresses of proxies (10.0.0.0/8, 2001:db8::1), whose connections must begin with a header of "
+         "the PROXY protocol, which names the client; repeatable")
+      ->type_name("PREFIX")
+      ->allow_extra_args(false);
   app.footer(
       R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
-at once. With an access log in a file, SIGHUP opens that anew instead. Once it listens it has given up every
-capability. Exit status: 0; 2 if it could not start or an error ended it.)");
+at once. With an access log in a file, SIGHUP opens that anew instead. Sockets that systemd hands in (LISTEN_FDS)
+are served in place of --listen. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start or an error ended it.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
   });

@@ -79,14 +79,14 @@ void append_json(Text& out, const tls::client_hello& hello) {
   writer.flush();
 }
 
-/// The object "capture": how a lookup found its SYN, or why it did not.
+/// The object "capture": how a lookup found its SYN, or why it did not. The last member, "of":"proxy", is
+/// there only if the SYN is not the peer's but that of a proxy in front (net::proxies).
 template <class Text>
 void append_json(Text& out, const syn_lookup& found) {
   detail::json_writer writer(out);
   if (!found) {
     writer.put(R"({"source":null,"proof":null,"age_us":null,"retransmits":null,"miss":)");
     writer.plain(to_string(found.miss));
-    writer.put('}');
   } else {
     writer.put(R"({"source":)");
     writer.plain(to_string(found.source));
@@ -96,8 +96,13 @@ void append_json(Text& out, const syn_lookup& found) {
     writer.number(found.age_ns ? std::optional(*found.age_ns / 1000) : std::nullopt);
     writer.put(R"(,"retransmits":)");
     writer.number(found->arrived().retransmits);
-    writer.put(R"(,"miss":null})");
+    writer.put(R"(,"miss":null)");
   }
+  if (found.of != syn_of::client) {
+    writer.put(R"(,"of":)");
+    writer.plain(to_string(found.of));
+  }
+  writer.put('}');
   writer.flush();
 }
 

@@ -20,6 +20,7 @@ enum class errc : std::uint8_t {
   canceled,      ///< cancelled by its owner, or by a stopping listener or ring
   timed_out,     ///< the deadline passed
   stopped,       ///< the listener or ring has stopped: terminal
+  full,          ///< a queue has no room; try again later, or refuse what asked
   too_large,     ///< more bytes than a stated limit
   invalid,       ///< an argument or input text is malformed
   unsupported,   ///< this kernel or build lacks the feature
@@ -34,6 +35,7 @@ constexpr std::string_view to_string(errc code) noexcept {
     case errc::canceled: return "canceled";
     case errc::timed_out: return "timed out";
     case errc::stopped: return "stopped";
+    case errc::full: return "full";
     case errc::too_large: return "too large";
     case errc::invalid: return "invalid";
     case errc::unsupported: return "unsupported";

@@ -33,11 +33,16 @@
 #include <synfp/http/routes.hpp>           // IWYU pragma: export
 #include <synfp/http/serve.hpp>            // IWYU pragma: export
 #include <synfp/http/stream.hpp>           // IWYU pragma: export
+#include <synfp/io/offload.hpp>            // IWYU pragma: export
+#include <synfp/io/timer.hpp>              // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
+#include <synfp/net/stop_on_signal.hpp>    // IWYU pragma: export
 #include <synfp/open_metrics.hpp>          // IWYU pragma: export
 #include <synfp/privilege.hpp>             // IWYU pragma: export
 #include <synfp/probe_config.hpp>          // IWYU pragma: export
+#include <synfp/service/inherited.hpp>     // IWYU pragma: export
+#include <synfp/service/notify.hpp>        // IWYU pragma: export
 #include <synfp/sizing.hpp>                // IWYU pragma: export
 #include <synfp/syn_record.hpp>            // IWYU pragma: export
 #include <synfp/tls/hello_parser.hpp>      // IWYU pragma: export

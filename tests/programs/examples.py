@@ -16,6 +16,7 @@ import unittest
 
 BUILD = pathlib.Path(os.path.abspath(sys.argv.pop(1))) / "examples"
 DATA = pathlib.Path(sys.argv.pop(1))
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 PORT = 8080
 
 LOADS = {
@@ -24,6 +25,7 @@ LOADS = {
     "site": {"liburing"},
     "background_task": {"liburing"},
     "event_clock": {"liburing"},
+    "small_service": {"liburing"},
     "foreign_loop": {"liburing"},
     "own_operation": {"liburing"},
     "upload_counter": {"liburing"},
@@ -40,8 +42,8 @@ class Files(unittest.TestCase):
     """Without any privilege."""
 
     def test_every_program_is_small_listed_and_loads_what_it_needs(self):
-        index = (pathlib.Path(__file__).parents[2] / "examples" / "README.md").read_text()
-        sources = {p.stem: p for p in (pathlib.Path(__file__).parents[2] / "examples").glob("*.cpp")}
+        index = (SOURCES / "README.md").read_text()
+        sources = {p.stem: p for p in SOURCES.glob("*.cpp")}
         del sources["echo_server"]  # not a small one
         self.assertEqual(sources.keys(), LOADS.keys())
         for name, source in sources.items():
@@ -224,6 +226,16 @@ class Servers(unittest.TestCase):
             self.check_fingerprint(who, 1222)
         self.assertEqual(self.ask(server, 1111, "/upload", "POST", b"a\nb")[1].split(" from")[0], "3 bytes, 1 lines")
 
+    def test_small_service(self):
+        self.assertLessEqual(len((SOURCES / "small_service.cpp").read_text().splitlines()), 40)
+        server = self.start("small_service")
+        self.check_server(server)
+        deadline = time.monotonic() + 20
+        while self.ask(server, 1333, "/rate")[1] == "0":  # until the background task has counted
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        self.assertEqual(self.stop(server, signal.SIGTERM), (0, "", ""))
+
     def test_foreign_loop(self):
         server = self.start("foreign_loop")
         self.check_server(server)
@@ -280,7 +292,8 @@ class Servers(unittest.TestCase):
         self.check_failure(self.start("unprivileged_server", "/nowhere"), "unprivileged_server", "/nowhere")
         other = self.start("foreign_loop")
         self.connect(1111, other)
-        for name in ("minimal", "post_and_path", "background_task", "event_clock", "foreign_loop", "own_operation", "upload_counter", "epoll_server", "asio_server"):
+        for name in ("minimal", "post_and_path", "background_task", "event_clock", "small_service", "foreign_loop",
+                     "own_operation", "upload_counter", "epoll_server", "asio_server"):
             self.check_failure(self.start(name), name, "Address already in use")
 
 

@@ -15,6 +15,7 @@
 
 #include <synfp/capture/fixed.hpp>
 #include <synfp/capture/saved_syn.hpp>
+#include <synfp/io/timer.hpp>
 #include <synfp/net/server.hpp>
 
 // liburing unmaps a ring by a bare system call, which ThreadSanitizer does not see: the ring of the next
@@ -293,6 +294,43 @@ TEST(net_server, an_exception_of_on_error_ends_it) {
   EXPECT_THROW((void)s.try_run(handler, [] {}), std::out_of_range);
   const auto before = synfp::io::on_escape(nullptr, nullptr);  // this thread's is as it was
   EXPECT_EQ(before.first, nullptr);
+}
+
+TEST(net_server, background_work_runs_once_and_ends_with_the_server) {
+  capture::none source;
+  net::server server{{"127.0.0.1:0", "127.0.0.1:0"}, source, {.threads = 3}};
+  std::atomic<int> started{0};
+  std::atomic<int> ended{0};
+  std::atomic<int> rounds{0};
+  server.background([&](synfp::io::ring& ring) -> task<> {
+    ++started;
+    while (const auto slept = co_await synfp::io::sleep(ring, std::chrono::milliseconds(1))) {
+      if (++rounds == 5) server.stop(std::chrono::hours(1));
+    }
+    ++ended;
+  });
+  server.background([&](synfp::io::ring&) -> task<> {  // may end before the server does
+    ++started;
+    ++ended;
+    co_return;
+  });
+  EXPECT_TRUE(server.try_run(tell_all, [] {}));
+  EXPECT_EQ(started, 2);
+  EXPECT_EQ(ended, 2);
+  EXPECT_GE(rounds, 5);
+}
+
+TEST(net_server, ends_with_the_exception_of_background_work) {
+  capture::none source;
+  net::server server{"127.0.0.1:0", source, {.threads = 2}};
+  server.background([](synfp::io::ring& ring) -> task<> {
+    const auto slept = co_await synfp::io::sleep(ring, std::chrono::milliseconds(1));
+    if (slept) throw std::runtime_error("the feed is gone");
+  });
+  server.background([](synfp::io::ring& ring) -> task<> {
+    [[maybe_unused]] const auto slept = co_await synfp::io::sleep(ring, std::chrono::hours(24));
+  });
+  EXPECT_THROW((void)server.try_run(tell_all, [] {}), std::runtime_error);
 }
 
 }  // namespace

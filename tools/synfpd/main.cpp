@@ -16,13 +16,14 @@
 #include <optional>
 #include <string>
 
+#include <synfp/service/notify.hpp>
+
 #include "../support/fd.hpp"
 #include "capabilities.hpp"
 #include "clients.hpp"
 #include "command_line.hpp"
 #include "keeper.hpp"
 #include "metrics.hpp"
-#include "notify.hpp"
 #include "settings.hpp"
 
 namespace {
@@ -80,7 +81,7 @@ int keep(const daemon_settings& s, char** argv) {
   std::fflush(stdout);
   if (const std::string left = k.older_listeners_left(); !left.empty())
     fmt::print(stderr, "synfpd: {}\n", left);
-  notify("READY=1\nSTATUS=" + text.substr(8));
+  service::notify("READY=1\nSTATUS=" + text.substr(8));
 
   std::vector<bool> attached(k.attachments().size(), true);
   for (;;) {
@@ -90,7 +91,7 @@ int keep(const daemon_settings& s, char** argv) {
       std::uint64_t times = 0;
       (void)!::read(timer.get(), &times, sizeof times);
       k.beat();
-      notify("WATCHDOG=1");
+      service::notify("WATCHDOG=1");
       for (std::size_t i = 0; i < attached.size(); ++i) {
         const keeper::attachment& one = k.attachments()[i];
         if (attached[i] && !one.attached)
@@ -104,12 +105,10 @@ int keep(const daemon_settings& s, char** argv) {
     signalfd_siginfo what{};
     if (::read(signal.get(), &what, sizeof what) != sizeof what) continue;
     if (what.ssi_signo != SIGHUP) {
-      notify("STOPPING=1");
+      service::notify("STOPPING=1");
       return 0;
     }
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
+    service::notify_reloading();
     metrics.reset();
     hand_on_capabilities();
     ::execv("/proc/self/exe", argv);

@@ -13,7 +13,23 @@
 SYNFP_BEGIN_NAMESPACE
 
 /// What caught a SYN.
-enum class capture_source : std::uint8_t { none, reuseport, xdp, tcx, kprobe, sockops, saved_syn, fixed };
+enum class capture_source : std::uint8_t {
+  none,
+  reuseport,
+  xdp,
+  tcx,
+  kprobe,
+  sockops,
+  saved_syn,
+  fixed,
+  proxy
+};
+
+/// Whose connection the SYN opened.
+enum class syn_of : std::uint8_t {
+  client,  ///< the peer's
+  proxy,   ///< that of the proxy in front, which named the peer: every client of the proxy has its SYN
+};
 
 /// How sure it is that the SYN is this connection's.
 enum class proof : std::uint8_t {
@@ -48,6 +64,7 @@ struct syn_lookup {
   capture_source source = capture_source::none;
   synfp::proof proof = synfp::proof::none;
   synfp::miss miss = synfp::miss::no_probe;
+  syn_of of = syn_of::client;
   /// From the SYN's arrival to the lookup; empty if the source does not know.
   std::optional<std::uint64_t> age_ns;
 
@@ -72,6 +89,14 @@ constexpr std::string_view to_string(capture_source s) noexcept {
     case capture_source::sockops: return "sockops";
     case capture_source::saved_syn: return "saved_syn";
     case capture_source::fixed: return "fixed";
+    case capture_source::proxy: return "proxy";
+  }
+  return "unknown";
+}
+constexpr std::string_view to_string(syn_of o) noexcept {
+  switch (o) {
+    case syn_of::client: return "client";
+    case syn_of::proxy: return "proxy";
   }
   return "unknown";
 }

@@ -59,6 +59,14 @@ class buffer {
     if (chunk_ != nullptr && size < chunk_->length) chunk_->length = size;
   }
 
+  /// Drops the first `size` bytes, at most as many as there are. Those that stay are moved to the front.
+  void remove_prefix(std::size_t size) noexcept {
+    if (chunk_ == nullptr || size == 0) return;
+    if (size > chunk_->length) size = chunk_->length;
+    chunk_->length -= static_cast<std::uint32_t>(size);
+    std::memmove(chunk_->data, chunk_->data + size, chunk_->length);
+  }
+
   /// Gives the bytes back early.
   void reset() noexcept {
     if (chunk_ == nullptr) return;

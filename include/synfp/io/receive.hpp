@@ -67,6 +67,16 @@ class receiver {
     return error::from_errno(end_);
   }
 
+  /// `rest` was popped here and is what the next pop() gives. Not while a coroutine waits.
+  void unread(buffer rest) noexcept {
+    if (closed_ || rest.empty()) return;
+    detail::chunk* const c = std::exchange(rest.chunk_, nullptr);
+    c->next = chunks_ == 0 ? nullptr : first_;
+    if (chunks_ == 0) last_ = c;
+    first_ = c;
+    ++chunks_;
+  }
+
   /// Drops what is unread and ends the receive; the waiting coroutine gets errc::canceled.
   void close() noexcept {
     closed_ = true;

@@ -154,6 +154,12 @@ class ring {
     enqueue(std::unique_ptr<posted>(new posted_function<F>(std::move(work))));
   }
 
+  /// What post() takes, made beforehand: posting it needs no memory and cannot fail. Move-only.
+  class posting;
+  template <class F>
+  static posting prepare_post(F work);
+  void post(posting prepared) noexcept;
+
   /// Begins a graceful stop: listeners stop accepting and serve what the kernel has accepted, stop callbacks
   /// run. run() returns when no spawned coroutine is left. At the deadline it destroys those that are.
   void stop(std::chrono::nanoseconds grace = std::chrono::nanoseconds::zero());
@@ -404,6 +410,25 @@ inline void ring::enqueue(std::unique_ptr<posted> work) {
     last_posted_ = p;
   }
   if (first) notify();
+}
+
+class ring::posting {
+ public:
+  posting() noexcept = default;
+
+ private:
+  friend class ring;
+  explicit posting(std::unique_ptr<posted> work) noexcept : work_(std::move(work)) {}
+  std::unique_ptr<posted> work_;
+};
+
+template <class F>
+ring::posting ring::prepare_post(F work) {
+  return posting(std::unique_ptr<posted>(new posted_function<F>(std::move(work))));
+}
+
+inline void ring::post(posting prepared) noexcept {
+  if (prepared.work_) enqueue(std::move(prepared.work_));
 }
 
 inline void ring::notify() noexcept {

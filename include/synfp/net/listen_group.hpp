@@ -3,6 +3,7 @@
 // order.
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,6 +62,33 @@ class listen_group {
     return group;
   }
 
+  /// `taken`: sockets that listen on `at` already, see listening_sockets; closed if it fails. Each of the
+  /// `threads` that will serve gets one: if there are fewer, several share one; if there are more, some serve
+  /// several. None is bound anew beside them: its connections would be lost with this process.
+  template <capture::source Source>
+  static setup_result<listen_group> adopt(const endpoint& at, const std::vector<int>& taken, unsigned threads,
+                                          Source& source) {
+    listen_group group;
+    group.local_ = at;
+    group.fds_ = taken;
+    for (std::size_t i = 0; i != taken.size(); ++i) {
+      if (auto prepared = source.prepare(taken[i], i == 0); !prepared) {
+        setup_error why = std::move(prepared).error();
+        int shared = 0;
+        socklen_t size = sizeof shared;
+        if (::getsockopt(taken[i], SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared == 0)
+          why.message += "; in a socket unit: ReusePort=yes";
+        return why;
+      }
+    }
+    while (group.fds_.size() < threads) {
+      const int shared = ::fcntl(taken[group.fds_.size() % taken.size()], F_DUPFD_CLOEXEC, 0);
+      if (shared < 0) return group.failure("share the socket of", errno);
+      group.fds_.push_back(shared);
+    }
+    return group;
+  }
+
   listen_group(listen_group&& other) noexcept : fds_(std::exchange(other.fds_, {})), local_(other.local_) {}
   listen_group& operator=(listen_group&& other) noexcept {
     std::swap(fds_, other.fds_);
@@ -77,6 +105,8 @@ class listen_group {
   /// The address with the port that was bound.
   const endpoint& local() const noexcept { return local_; }
   std::size_t size() const noexcept { return fds_.size(); }
+  /// Its sockets, those that were released included, as -1.
+  const std::vector<int>& sockets() const noexcept { return fds_; }
   /// Hands socket `i` over to the caller. -1 if it was taken before. Thread-safe for different `i`.
   int release(std::size_t i) noexcept { return std::exchange(fds_[i], -1); }
 

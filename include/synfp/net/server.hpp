@@ -2,6 +2,12 @@
 // A server of N threads: one ring and one listener per address on each, one source of SYN records for all.
 #pragma once
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -11,6 +17,7 @@
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>  // what std::thread throws
@@ -21,12 +28,18 @@
 
 #include <synfp/capture/source.hpp>
 #include <synfp/endpoint.hpp>
+#include <synfp/io/poll_fd.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
+#include <synfp/io/timer.hpp>
 #include <synfp/net/batch.hpp>
 #include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/detail/handover.hpp>
+#include <synfp/net/detail/watchdog.hpp>
 #include <synfp/net/listen_group.hpp>
 #include <synfp/net/listener.hpp>
+#include <synfp/net/listening_sockets.hpp>
+#include <synfp/service/notify.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -44,7 +57,20 @@ struct server_options {
   /// throws ends the server as an exception of the accepting task does. Without it they are only counted: see
   /// io::escaped_exceptions().
   std::function<void(std::exception_ptr)> on_error{};
+  /// This server is the service that a manager started (systemd). Sockets that the manager hands in
+  /// (LISTEN_FDS) are what it listens on, in place of the addresses; connections wait in them while the
+  /// service restarts. With Type=notify the manager is told READY=1 when every thread accepts, STOPPING=1,
+  /// what a stop waits for (STATUS=), and, with WatchdogSec=, WATCHDOG=1 for as long as the ring of every
+  /// thread turns. Without a manager nothing happens. See service::take_inherited(), service::notify().
+  bool managed = false;
+  /// Where a process hands its listening sockets over to the one that replaces it: a path of a Unix socket,
+  /// in a directory that only the service's user may write to. The next process asks there, and this one
+  /// stops, with a grace of 10 s, as soon as that one accepts: no connection is refused or lost. Empty:
+  /// nowhere.
+  std::string handover{};
 };
+
+class stop_on_signal;
 
 /// Binds and attaches in its constructor, serves in run(). The source must outlive it. Movable before run()
 /// only.
@@ -76,8 +102,8 @@ class server {
         "'" + std::string(address) + "' is not an address and a port; write 127.0.0.1:8080 or [::]:8080"};
   }
 
-  /// Binds and attaches. Raises the process's soft limit of open files to the hard one, which children
-  /// inherit.
+  /// Binds and attaches, or takes over sockets as `options` say. Raises the process's soft limit of open
+  /// files to the hard one, which children inherit.
   template <capture::source Source>
   static setup_result<server> open(const std::vector<endpoint>& addresses, Source& source,
                                    const server_options& options = {}) {
@@ -87,21 +113,62 @@ class server {
     server s;
     s.options_ = options;
     s.lookups_ = std::make_shared<lookup_handler<Source>>(source);
-    for (const endpoint& address : addresses) {
-      auto group = listen_group::open(address, options.threads, source, options.backlog, options.notice);
+    std::vector<endpoint> where = addresses;
+    listening_sockets given;
+    if (options.managed) {
+      auto handed_in = listening_sockets::from_manager();
+      if (!handed_in) return std::move(handed_in).error();
+      given = *std::move(handed_in);
+      if (!given.empty()) where = given.addresses();
+      if (where != addresses && options.notice)
+        options.notice("the service manager hands in " + joined(where) + ": these are served, not " +
+                       joined(addresses));
+    }
+    if (!options.handover.empty()) {
+      auto next = detail::successor_socket::open(options.handover);
+      if (!next) return std::move(next).error();
+      s.successor_ = *std::move(next);
+      if (given.empty()) {
+        auto before = detail::ask_predecessor(options.handover);
+        if (!before) return std::move(before).error();
+        s.predecessor_ = *std::move(before);
+        if (s.predecessor_) given = std::move(s.predecessor_->sockets);
+      }
+    }
+    for (const endpoint& address : where) {
+      const std::vector<int> taken = given.take(address);
+      auto group = taken.empty()
+                       ? listen_group::open(address, options.threads, source, options.backlog, options.notice)
+                       : listen_group::adopt(address, taken, options.threads, source);
       if (!group) return std::move(group).error();
       s.groups_.push_back(*std::move(group));
+    }
+    if (s.successor_) {
+      if (auto kept = s.keep_for_successor(); !kept) return std::move(kept).error();
+      s.shared_->attach_again = [&source](int fd) { return static_cast<bool>(source.prepare(fd, true)); };
     }
     return s;
   }
 
+  /// `work(ring)` makes a task<> beside the connections: once for the server, on its first thread, when that
+  /// starts to serve. Call it before run(); the object is kept. The task may end at any time and must end
+  /// when the ring stops, see io::sleep(), since a stop waits for it until its deadline. What it throws stops
+  /// the server, as what the accepting task throws does.
+  template <class Work>
+  void background(Work work) {
+    static_assert(std::is_invocable_r_v<io::task<>, Work&, io::ring&>,
+                  "the work of background() must be callable as `work(io::ring&)` and return io::task<>");
+    background_.push_back(std::make_unique<background_function<Work>>(std::move(work)));
+  }
+
   /// Serves until stop(); of server_options::threads the calling one is the first. `handler(listener)` makes
-  /// the task<> that accepts on that listener; it is called once per thread and address, on the thread, and
-  /// its task must end when accept() fails, not before: a server that accepts nobody any more has failed.
-  /// `started` is called once on this thread, when every thread is ready. Returns when every thread has
-  /// ended; may be called once. An exception of a handler, of its task, of `started`, of
-  /// server_options::on_error or of what was posted to a ring stops the server at once and is rethrown here;
-  /// so do a listening socket that fails and a task that ends too early, with a setup_error.
+  /// the task<> that accepts on that listener; it is called once per thread and address (and for each
+  /// socket more that was taken over), on the thread, and its task must end when accept() fails, not before:
+  /// a server that accepts nobody any more has failed. `started` is called once on this thread, when every
+  /// thread is ready. Returns when every thread has ended; may be called once. An exception of a handler, of
+  /// its task, of `started`, of server_options::on_error or of what was posted to a ring stops the server at
+  /// once and is rethrown here; so do a listening socket that fails and a task that ends too early, with a
+  /// setup_error.
   template <class Handler, class Started>
   setup_result<void> try_run(Handler handler, Started started) {
     static_assert(std::is_invocable_r_v<io::task<>, Handler&, listener&>,
@@ -113,6 +180,8 @@ class server {
       shared_->rings.reserve(options_.threads);
     }
     shared_->unready = options_.threads;  // before there is another thread
+    shared_->beats.emplace(options_.threads,
+                           options_.managed ? service::watchdog_interval() : std::chrono::microseconds(0));
     // Nothing from here to the last join() may throw: destroying a running std::thread ends the program.
     const auto work = [&](unsigned index) {
       bool ready = false;
@@ -160,8 +229,11 @@ class server {
   /// a signal handler.
   void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) noexcept {
     const std::lock_guard lock(shared_->mutex);
+    if (!shared_->stopping && options_.managed) service::notify("STOPPING=1");
     shared_->stopping = true;
     shared_->grace = grace;
+    for (const auto& [first, fd] : shared_->kept) ::close(fd);  // the last one closes the socket
+    shared_->kept.clear();
     for (io::ring* ring : shared_->rings) ring->post_stop(grace);
   }
 
@@ -173,6 +245,8 @@ class server {
   }
 
  private:
+  friend stop_on_signal;
+
   struct shared {
     std::mutex mutex;
     std::condition_variable changed;
@@ -184,6 +258,21 @@ class server {
     std::chrono::steady_clock::time_point next_notice{};
     setup_result<void> outcome;  // the first of these two is what try_run() ends with
     std::exception_ptr escaped;
+    std::optional<detail::watchdog> beats;
+    // Copies of every listening socket, for the next process; `first` of its group. Until stop().
+    struct kept_socket {
+      bool first;
+      int fd;
+    };
+    std::vector<kept_socket> kept;
+    std::function<bool(int)> attach_again;
+
+    shared() = default;
+    shared(const shared&) = delete;
+    shared& operator=(const shared&) = delete;
+    ~shared() {
+      for (const auto& [first, fd] : kept) ::close(fd);
+    }
   };
 
   server() : shared_(std::make_unique<shared>()) {}
@@ -234,6 +323,91 @@ class server {
 #endif
   }
 
+  // Each open socket once: threads may share one.
+  setup_result<void> keep_for_successor() {
+    for (const listen_group& group : groups_) {
+      bool first = true;
+      for (const int fd : group.sockets()) {
+        bool known = false;
+        for (const auto& before : shared_->kept) known = known || detail::same_socket(before.fd, fd);
+        if (known) continue;
+        const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+          return setup_error{errc::system, errno, "cannot keep the listening sockets for the next process"};
+        shared_->kept.push_back({std::exchange(first, false), copy});
+      }
+    }
+    if (shared_->kept.size() > detail::handover_most)
+      return setup_error{errc::invalid, 0,
+                         "at most " + std::to_string(detail::handover_most) +
+                             " listening sockets can be handed over; use fewer threads or addresses"};
+    return {};
+  }
+
+  // Gives the sockets to each process that asks. Ends with the ring.
+  io::task<> await_successors(io::ring& ring) {
+    detail::cancel_at_stop wait(ring, successor_.fd());
+    while (!ring.stopping()) {
+      const auto ready = co_await io::poll_fd(ring, successor_.fd(), POLLIN);
+      if (!ready) co_return;
+      const int fd = ::accept4(successor_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (fd < 0) {  // descriptors are short
+        const auto slept = co_await io::sleep(ring, std::chrono::milliseconds(100));
+        if (!slept) co_return;
+        continue;
+      }
+      io::spawn(hand_over(ring, detail::owned_fd(fd)));
+    }
+  }
+
+  io::task<> hand_over(io::ring& ring, detail::owned_fd to) {
+    detail::cancel_at_stop wait(ring, to.get());
+    if (ring.stopping() || !detail::is_trusted(to.get())) co_return;
+    {
+      std::vector<int> sockets;
+      const std::lock_guard lock(shared_->mutex);
+      for (const auto& each : shared_->kept) sockets.push_back(each.fd);
+      if (sockets.empty() || !detail::send_sockets(to.get(), sockets)) co_return;
+    }
+    const auto answered = co_await io::poll_fd(ring, to.get(), POLLIN);
+    if (!answered || ring.stopping()) co_return;
+    std::array<char, detail::handover_ready.size()> text{};
+    const ssize_t n = ::recv(to.get(), text.data(), text.size(), MSG_DONTWAIT);
+    if (n > 0 && std::string_view(text.data(), static_cast<std::size_t>(n)) == detail::handover_ready) {
+      if (options_.notice) options_.notice("the next process serves; this one stops");
+      stop();
+      co_return;
+    }
+    // It failed. A probe of its own may be attached to our sockets.
+    const std::lock_guard lock(shared_->mutex);
+    for (const auto& each : shared_->kept) {
+      if (each.first) (void)shared_->attach_again(each.fd);
+    }
+  }
+
+  struct background_work {
+    virtual ~background_work() = default;
+    virtual io::task<> start(io::ring& ring) = 0;
+  };
+  template <class Work>
+  struct background_function final : background_work {
+    explicit background_function(Work w) : work(std::move(w)) {}
+    io::task<> start(io::ring& ring) override { return work(ring); }
+    Work work;
+  };
+
+  io::task<> run_in_background(io::task<> work) {
+#if defined(__cpp_exceptions)
+    try {
+#endif
+      co_await std::move(work);
+#if defined(__cpp_exceptions)
+    } catch (...) {
+      end_with(std::current_exception());
+    }
+#endif
+  }
+
   /// Brings what escapes on this thread to on_error. The thread may be the caller's, with a handler of its
   /// own.
   class error_path {
@@ -247,7 +421,6 @@ class server {
       if (set_) io::on_escape(before_.first, before_.second);
     }
 
-   private:
     static void escaped(void* self, std::exception_ptr why) noexcept {
       auto& s = *static_cast<server*>(self);
 #if defined(__cpp_exceptions)
@@ -261,9 +434,21 @@ class server {
 #endif
     }
 
+   private:
     std::pair<io::escape_handler, void*> before_{};
     bool set_;
   };
+
+  static std::string joined(const std::vector<endpoint>& addresses) {
+    std::string text;
+    for (const endpoint& each : addresses) text.append(text.empty() ? "" : ", ").append(each.text().view());
+    return text;
+  }
+
+  // Of work that is not on a thread of the server.
+  void report(std::exception_ptr why) noexcept {
+    if (options_.on_error) error_path::escaped(this, std::move(why));
+  }
 
   void thread_is_ready() {
     const std::lock_guard lock(shared_->mutex);
@@ -280,6 +465,12 @@ class server {
     if (shared_->stopping) return;
     lock.unlock();
     started();
+    if (predecessor_) predecessor_->ready();
+    predecessor_.reset();
+    if (successor_ && !successor_.publish() && options_.notice)
+      options_.notice("cannot put the socket for the next process at " + options_.handover + " (" +
+                      std::strerror(errno) + "): it will find the port in use");
+    if (options_.managed) service::notify("READY=1\nSTATUS=listening on " + joined(local()));
   }
 
   /// What a thread could not spare, the others must: descriptors are the process's.
@@ -315,16 +506,18 @@ class server {
       short_of_descriptors(number, missing, own);
     };
     for (listen_group& group : groups_) {
-      struct descriptor {
-        int number;
-        ~descriptor() {
-          if (number >= 0) ::close(number);
-        }
-      } fd{group.release(index)};
-      auto made = listener::create(**ring, fd.number, lookups_.get(), options);
-      if (!made) return std::move(made).error();
-      fd.number = -1;
-      listeners.push_back(*std::move(made));
+      for (std::size_t i = index; i < group.size(); i += options_.threads) {
+        struct descriptor {
+          int number;
+          ~descriptor() {
+            if (number >= 0) ::close(number);
+          }
+        } fd{group.release(i)};
+        auto made = listener::create(**ring, fd.number, lookups_.get(), options);
+        if (!made) return std::move(made).error();
+        fd.number = -1;
+        listeners.push_back(*std::move(made));
+      }
     }
     // However this ends: nobody stops a ring that is gone, and coroutines end before their listeners.
     struct ending {
@@ -338,12 +531,23 @@ class server {
         io::detail::destroy_roots();
       }
     } const at_the_end{shared_.get(), ring->get()};
+    const detail::heartbeat heart(*shared_->beats, index, **ring);
+    const auto spawn_whole = [](io::task<> outer) {
+      if (outer.out_of_memory()) io::detail::throw_bad_alloc();
+      io::spawn(std::move(outer));
+    };
     for (listener& each : listeners) {
       io::task<> acceptor = handler(each);
       if (acceptor.out_of_memory()) io::detail::throw_bad_alloc();
-      io::task<> watched = watch(std::move(acceptor), each);
-      if (watched.out_of_memory()) io::detail::throw_bad_alloc();
-      io::spawn(std::move(watched));
+      spawn_whole(watch(std::move(acceptor), each));
+    }
+    if (index == 0) {
+      if (successor_) spawn_whole(await_successors(**ring));
+      for (const auto& each : background_) {
+        io::task<> work = each->start(**ring);
+        if (work.out_of_memory()) io::detail::throw_bad_alloc();
+        spawn_whole(run_in_background(std::move(work)));
+      }
     }
     {
       const std::lock_guard lock(shared_->mutex);
@@ -360,6 +564,9 @@ class server {
   server_options options_;
   std::shared_ptr<batch_handler> lookups_;
   std::vector<listen_group> groups_;
+  std::vector<std::unique_ptr<background_work>> background_;
+  detail::successor_socket successor_;
+  std::optional<detail::predecessor> predecessor_;
   std::unique_ptr<shared> shared_;
 };
 

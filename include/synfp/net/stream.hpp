@@ -61,6 +61,9 @@ class stream {
     return io::wait_awaiter(detail::received_bytes(*state_), limit);
   }
 
+  /// Gives back what the last read() brought, or the end of it: the next read() brings it again.
+  void unread(io::buffer rest) noexcept { state_->input().unread(std::move(rest)); }
+
   /// What the next flush sends. It belongs to the connection; append freely, also while a flush waits.
   io::pool_string& out() noexcept { return state_->output().out(); }
   void write(std::string_view text) { out().append(text); }

@@ -251,8 +251,11 @@ class listener_state final : public io::turn_callback {
   // The end of a stop. close() resets what the kernel has accepted and nobody has taken: take it all first.
   void drain() {
     if (stopped_ || fd_ < 0) return;
+    // One that others accept on, too, does not block by itself (listening_sockets): they would be in the way
+    // of one another.
     const int flags = ::fcntl(fd_, F_GETFL);
-    ::fcntl(fd_, F_SETFL, flags | O_NONBLOCK);
+    const bool blocks = (flags & O_NONBLOCK) == 0;
+    if (blocks) ::fcntl(fd_, F_SETFL, flags | O_NONBLOCK);
     int failure = 0;
     while (true) {
       const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -264,7 +267,7 @@ class listener_state final : public io::turn_callback {
       if (failure != ECONNABORTED && failure != EINTR) break;
       if (failure == ECONNABORTED) ++counters_.aborted;
     }
-    ::fcntl(fd_, F_SETFL, flags);  // others may share the open file
+    if (blocks) ::fcntl(fd_, F_SETFL, flags);  // others may share the open file
     if (failure == EMFILE || failure == ENFILE || failure == ENOBUFS || failure == ENOMEM) {
       on_error(failure);
       return;  // back_off_ drains again
