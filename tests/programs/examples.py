@@ -231,10 +231,14 @@ class Servers(unittest.TestCase):
         server = self.start("small_service")
         self.check_server(server)
         deadline = time.monotonic() + 20
-        while self.ask(server, 1333, "/rate")[1] == "0":  # until the background task has counted
+        while self.ask(server, 1333, "/rate/2")[1] == "0":  # until the background task has counted
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
-        self.assertEqual(self.stop(server, signal.SIGTERM), (0, "", ""))
+        self.assertEqual(self.ask(server, 1333, "/rate/some")[0], 404)
+        status, said, log = self.stop(server, signal.SIGTERM)
+        self.assertEqual((status, said), (0, ""))
+        self.assertIn('"GET /rate/2 HTTP/1.1" 200 ', log)
+        self.assertIn('"GET /rate/some HTTP/1.1" 404 ', log)
 
     def test_foreign_loop(self):
         server = self.start("foreign_loop")
