@@ -36,8 +36,8 @@ class body_reader {
   ///   errc::too_large  more than the route's limit (or than its limits of chunks): refused_for()
   ///   errc::invalid    the chunks are malformed: refused_for(); or another read waits
   ///   errc::canceled   the ring ends
-  /// or the kernel's error. Then the client gets the handler's response if its status is 400 or more, else
-  /// 408, or what `refusal` says: it is never told that half a body was a success.
+  /// or the kernel's error. Then the client gets 408, or what `refusal` says, whatever the handler returns:
+  /// it is never told that half a body was a success.
   io::task<result<std::string_view>> read() { return next(); }
 
   /// Everything was read, and the body is as its framing says.

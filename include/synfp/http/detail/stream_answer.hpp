@@ -244,7 +244,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   if (body.failure()) {
     const bool late = body.failure()->code == errc::timed_out;
     if (!late && body.refused_for() == refusal::none) co_return after::close;  // the client is gone
-    if (why == cause::handler && r.head().status() < 400) {
+    if (why == cause::handler) {
       r = refusal_response(body.refused_for());
       why = late ? cause::timed_out : cause::refused;
     }
