@@ -74,6 +74,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   bool in_pieces = false;                  // or its handler takes it piece by piece,
   bool continued = false;                  // and "100 Continue" was sent
   bool served = false;
+  bool warned = false;  // the ring stops
   unsigned in_a_row = 0;
 
   while (true) {
@@ -212,6 +213,10 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
           continue;
         }
         expired = chunk.error().code == errc::timed_out;
+        // The stop ended the wait for a first request, which may be on its way: a short time more, as above.
+        if (!expired && ring.stopping() && !served && !parser.started() && watch.spare.entered() &&
+            !std::exchange(warned, true))
+          continue;
       }
       if (!expired || !parser.started()) co_return false;
       why = cause::timed_out;
