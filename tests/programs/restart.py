@@ -144,7 +144,9 @@ class Restart(unittest.TestCase):
             load.wait_for(100)
             new = self.start_next(1)
             load.wait_for(1000)
-            self.assertIsNone(old.poll())  # it waits for the slow one still
+            self.assertIsNone(old.poll())  # it waits for the slow one still, and says so
+            told = next(line for line in iter(old.stderr.readline, "") if "stopping" in line)
+            self.assertRegex(told, "waiting for 1 connection: 1 reading a request; at most [0-9]+ s more")
             slow.sendall(b"\r\n")
             self.assertTrue(slow.recv(65536).startswith(b"HTTP/1.1 200 "))
             slow.close()

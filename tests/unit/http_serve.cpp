@@ -743,4 +743,25 @@ TYPED_TEST(http_serve, a_stopping_ring_ends_idle_connections_and_answers_the_oth
   }
 }
 
+TYPED_TEST(http_serve, a_client_that_has_not_asked_yet_may_ask_a_stopping_ring) {
+  {
+    connection<TypeParam> c;
+    c.turn(2ms);  // it waits for a request, which is on its way
+    c.ring().stop(5s);
+    c.turn(2ms);
+    c.send(get("/?a"));
+    const std::string wire = c.to_the_end();
+    EXPECT_EQ(count(wire, "HTTP/1.1 200 "), 1U);
+    EXPECT_TRUE(has(wire, "\r\nConnection: close\r\n"));
+  }
+  {
+    http::serve_options options;
+    options.linger_timeout = 20ms;
+    connection<TypeParam> c(options);
+    c.turn(2ms);
+    c.ring().stop(5s);
+    EXPECT_EQ(c.to_the_end(), "");  // not for longer
+  }
+}
+
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <exception>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -294,6 +295,37 @@ TEST(net_server, an_exception_of_on_error_ends_it) {
   EXPECT_THROW((void)s.try_run(handler, [] {}), std::out_of_range);
   const auto before = synfp::io::on_escape(nullptr, nullptr);  // this thread's is as it was
   EXPECT_EQ(before.first, nullptr);
+}
+
+TEST(net_server, a_stop_says_what_it_waits_for) {
+  using synfp::net::detail::activity;
+  using synfp::net::detail::doing;
+  capture::none source;
+  std::promise<std::string> said;
+  std::atomic<bool> once{false};
+  net::server_options options{.threads = 2};
+  options.notice = [&](std::string_view text) {
+    if (!once.exchange(true)) said.set_value(std::string(text));
+  };
+  net::server server{"127.0.0.1:0", source, options};
+  std::atomic<bool> let_go{false};
+  server.background([&](synfp::io::ring& ring) -> task<> {
+    activity answering;
+    activity another;
+    activity idle;
+    answering.is(doing::answering);
+    another.is(doing::answering);
+    idle.is(doing::reading_body);
+    server.stop(std::chrono::seconds(30));
+    while (!let_go) co_await synfp::io::sleep_for(ring, std::chrono::milliseconds(5));
+  });
+  std::thread runner([&] { EXPECT_TRUE(server.try_run(tell_all, [] {})); });
+  const std::string text = said.get_future().get();
+  let_go = true;
+  runner.join();
+  EXPECT_EQ(text.substr(0, text.rfind(';')),
+            "stopping: waiting for 3 connections: 2 answering, 1 reading a body");
+  EXPECT_NE(text.find(" s more"), std::string::npos);
 }
 
 TEST(net_server, background_work_runs_once_and_ends_with_the_server) {

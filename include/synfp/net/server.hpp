@@ -33,6 +33,7 @@
 #include <synfp/io/task.hpp>
 #include <synfp/io/timer.hpp>
 #include <synfp/net/batch.hpp>
+#include <synfp/net/detail/activity.hpp>
 #include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/detail/handover.hpp>
 #include <synfp/net/detail/watchdog.hpp>
@@ -50,7 +51,8 @@ struct server_options {
   int backlog = listen_group::default_backlog;
   io::ring_options ring{};
   /// What an operator should know while it is not an error: open() waits for a port; descriptors run short,
-  /// at most once a minute. From any of the server's threads, one call at a time; it must not block.
+  /// at most once a minute; what a stop waits for, every second. From any of the server's threads, one call
+  /// at a time; it must not block.
   net::notice notice{};
   /// Gets each exception that leaves a spawned coroutine, std::bad_alloc of one that could not be made
   /// included. It is called on the threads of the server, several at a time, and must not wait. What it
@@ -178,6 +180,7 @@ class server {
     {
       const std::lock_guard lock(shared_->mutex);  // somebody may call stop()
       shared_->rings.reserve(options_.threads);
+      shared_->activities.reserve(options_.threads);
     }
     shared_->unready = options_.threads;  // before there is another thread
     shared_->beats.emplace(options_.threads,
@@ -230,6 +233,8 @@ class server {
   void stop(std::chrono::nanoseconds grace = std::chrono::seconds(10)) noexcept {
     const std::lock_guard lock(shared_->mutex);
     if (!shared_->stopping && options_.managed) service::notify("STOPPING=1");
+    const auto deadline = io::ring::after(io::ring::clock::now(), grace);
+    if (!shared_->stopping || deadline < shared_->deadline) shared_->deadline = deadline;
     shared_->stopping = true;
     shared_->grace = grace;
     for (const auto& [first, fd] : shared_->kept) ::close(fd);  // the last one closes the socket
@@ -251,7 +256,10 @@ class server {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<io::ring*> rings;
+    std::vector<const detail::activity_counts*> activities;  // of each of them
     std::chrono::nanoseconds grace{};
+    io::ring::clock::time_point deadline{};
+    io::ring::clock::time_point next_report{};
     unsigned unready = 0;
     bool stopping = false;
     std::mutex notice_mutex;
@@ -445,6 +453,76 @@ class server {
     return text;
   }
 
+  // From the timers of each thread, so that one which hangs does not keep the others from it.
+  void report_stop() {
+    if (!options_.notice && !options_.managed) return;
+    std::array<std::size_t, 4> counts{};
+    std::size_t all = 0;
+    const auto now = io::ring::clock::now();
+    auto deadline = now;
+    {
+      const std::lock_guard lock(shared_->mutex);
+      if (now < shared_->next_report) return;
+      shared_->next_report = now + stop_report::period - std::chrono::milliseconds(100);
+      deadline = shared_->deadline;
+      for (const auto* each : shared_->activities) {
+        for (std::size_t i = 0; i != counts.size(); ++i)
+          counts[i] += (*each)[i].load(std::memory_order_relaxed);
+      }
+    }
+    for (const std::size_t n : counts) all += n;
+    constexpr const char* names[] = {"waiting for a request or closing", "reading a request",
+                                     "reading a body", "answering"};
+    std::string text =
+        "stopping: waiting for " + std::to_string(all) + (all == 1 ? " connection" : " connections");
+    const char* before = ": ";
+    for (std::size_t i = counts.size(); i-- != 0;) {
+      if (counts[i] == 0) continue;
+      text += before + std::to_string(counts[i]) + ' ' + names[i];
+      before = ", ";
+    }
+    if (all == 0) text += ", and for other tasks";
+    const auto left = std::chrono::ceil<std::chrono::seconds>(deadline - now).count();
+    text += "; at most " + std::to_string(left > 0 ? left : 0) + " s more";
+    if (options_.managed) service::notify("STATUS=" + text);
+    if (!options_.notice) return;
+    const std::lock_guard lock(shared_->notice_mutex);
+    options_.notice(text);
+  }
+
+  /// Reports every second from the beginning of a stop on.
+  class stop_report {
+   public:
+    static constexpr std::chrono::nanoseconds period = std::chrono::seconds(1);
+
+    stop_report(server& s, io::ring& ring) noexcept
+        : server_(&s), ring_(&ring), callback_(&stop_report::begin, this), timeout_(&stop_report::due, this) {
+      if (ring.stopping()) {
+        begin(this);
+      } else {
+        ring.on_stop(callback_);
+      }
+    }
+    stop_report(const stop_report&) = delete;
+    stop_report& operator=(const stop_report&) = delete;
+    ~stop_report() { ring_->disarm(timeout_); }
+
+   private:
+    static void begin(void* self) {
+      auto& r = *static_cast<stop_report*>(self);
+      r.ring_->arm_at(r.timeout_, io::ring::clock::now() + period);
+    }
+    static void due(void* self) {
+      auto& r = *static_cast<stop_report*>(self);
+      r.ring_->arm(r.timeout_, period);
+      r.server_->report_stop();
+    }
+    server* server_;
+    io::ring* ring_;
+    io::stop_callback callback_;
+    io::timeout timeout_;
+  };
+
   // Of work that is not on a thread of the server.
   void report(std::exception_ptr why) noexcept {
     if (options_.on_error) error_path::escaped(this, std::move(why));
@@ -527,11 +605,13 @@ class server {
         {
           const std::lock_guard lock(all->mutex);
           std::erase(all->rings, ring);
+          std::erase(all->activities, &detail::activities);
         }
         io::detail::destroy_roots();
       }
     } const at_the_end{shared_.get(), ring->get()};
     const detail::heartbeat heart(*shared_->beats, index, **ring);
+    const stop_report report_while_stopping(*this, **ring);
     const auto spawn_whole = [](io::task<> outer) {
       if (outer.out_of_memory()) io::detail::throw_bad_alloc();
       io::spawn(std::move(outer));
@@ -552,6 +632,7 @@ class server {
     {
       const std::lock_guard lock(shared_->mutex);
       shared_->rings.push_back(ring->get());
+      shared_->activities.push_back(&detail::activities);
       if (shared_->stopping) (*ring)->stop(shared_->grace);
     }
     ready();

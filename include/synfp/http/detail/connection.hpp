@@ -21,6 +21,7 @@
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/net/connection_facts.hpp>
+#include <synfp/net/detail/activity.hpp>
 #include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/transport.hpp>
 
@@ -62,6 +63,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   enum class waiting { idle, head, body };
   io::ring& ring = s.ring();
   idle_watch<T> watch(s);
+  net::detail::activity activity;
   request_parser parser(options.limits);
   parser.limit_body(UINT64_MAX);  // until it is known whose body it is
   const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
@@ -74,6 +76,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   bool in_pieces = false;                  // or its handler takes it piece by piece,
   bool continued = false;                  // and "100 Continue" was sent
   bool served = false;
+  bool warned = false;  // the ring stops
   unsigned in_a_row = 0;
 
   while (true) {
@@ -96,6 +99,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
     if (parsed == parse_status::complete || ignores_body || in_pieces) {
       in.finished();
       watch.spare.leave();
+      activity.is(net::detail::doing::answering);
       bool asked_to_close = false;
       bool keep_alive = false;
       bool whole = true;
@@ -186,6 +190,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       std::chrono::nanoseconds left = options.idle_timeout;
       watch.idle = !parser.started();
       if (watch.idle) {
+        activity.is(net::detail::doing::waiting);
         if (!watch.spare.entered()) watch.spare.enter();
         if (ring.stopping()) {  // a client that has not asked yet gets a short time to do so
           if (served) co_return true;
@@ -193,6 +198,8 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
         }
       } else {
         const waiting now = parser.head_complete() ? waiting::body : waiting::head;
+        activity.is(now == waiting::body ? net::detail::doing::reading_body
+                                         : net::detail::doing::reading_head);
         if (stage != now) {
           stage = now;
           watch.spare.leave();
@@ -212,6 +219,10 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
           continue;
         }
         expired = chunk.error().code == errc::timed_out;
+        // The stop ended the wait for a first request, which may be on its way: a short time more, as above.
+        if (!expired && ring.stopping() && !served && !parser.started() && watch.spare.entered() &&
+            !std::exchange(warned, true))
+          continue;
       }
       if (!expired || !parser.started()) co_return false;
       why = cause::timed_out;
