@@ -829,7 +829,8 @@ class BetweenNamespaces(unittest.TestCase):
                     print(json.dumps(os_))
                     self.assertTrue(os_["label"].startswith("s:unix:Linux:"), os_)
                     self.assertEqual(":".join(("s", os_["class"], os_["name"], os_["flavor"])), os_["label"])
-                    self.assertEqual((os_["database"], os_["match"], os_["flow_aware"]), ("synfp", "exact", False))
+                    self.assertEqual((os_["database"], os_["match"], os_["evidence"], os_["flow_aware"]),
+                                     ("synfp", "exact", "recorded", False))
                     self.assertEqual((os_["distance"], os_["mtu"], os_["link"][:8]), (0, 1500, "Ethernet"))
                     self.assertEqual(os_["inconsistencies"], [])
                     windows = curl(url, self.net.client, "-A", "Mozilla/5.0 (Windows NT 10.0; Win64; x64)")["os"]
