@@ -19,12 +19,15 @@ inline void put_16(hello_bytes& out, std::size_t value) {
 }
 /// The bytes behind a length of one byte, or of two.
 inline hello_bytes list_8(const hello_bytes& content) {
-  hello_bytes out{static_cast<std::uint8_t>(content.size())};
+  hello_bytes out;
+  out.reserve(content.size() + 1);  // and g++ 12 at -O3 sees that it is large enough
+  out.push_back(static_cast<std::uint8_t>(content.size()));
   out.insert(out.end(), content.begin(), content.end());
   return out;
 }
 inline hello_bytes list_16(const hello_bytes& content) {
   hello_bytes out;
+  out.reserve(content.size() + 2);
   put_16(out, content.size());
   out.insert(out.end(), content.begin(), content.end());
   return out;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
@@ -11,12 +12,16 @@
 #include <string>
 #include <string_view>
 
+#include <synfp/fingerprint/ja3.hpp>
+#include <synfp/fingerprint/ja4.hpp>
 #include <synfp/http/access_log.hpp>
 #include <synfp/http/files.hpp>
 #include <synfp/http/metrics.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/net/listener.hpp>
+#include <synfp/tls/hello_parser.hpp>
 
+#include "../support/hello_builder.hpp"
 #include "../support/loopback.hpp"
 #include "../support/syns.hpp"
 
@@ -69,6 +74,21 @@ task<> serve(stream s) {
 
 task<> accept_loop(listener& l) {
   while (auto a = co_await l.accept()) synfp::spawn(serve(std::move(a->connection)));
+}
+
+TEST(hello_allocation, none) {
+  const auto received = test::hello_builder().records(500);
+  std::array<std::uint8_t, synfp::tls::hello_parser::max_hello> buffer;
+  const std::size_t before = allocations;
+  synfp::tls::hello_parser parser(buffer);
+  parser.look(received);
+  const auto& hello = parser.hello();
+  namespace fp = synfp::fingerprint;
+  const std::size_t sizes = fp::ja3(hello).size() + fp::ja3_full(hello).size() + fp::ja4(hello).size() +
+                            fp::ja4_r(hello).size() + fp::ja4_o(hello).size() + fp::ja4_ro(hello).size() +
+                            fp::steady(hello).size();
+  EXPECT_EQ(allocations, before);
+  EXPECT_GT(sizes, 500U);
 }
 
 TEST(net_allocation, none_in_the_steady_state) {

@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
+#include "../support/hello_builder.hpp"
 #include "../support/syns.hpp"
 #include "../support/vectors.hpp"
 
@@ -151,6 +153,36 @@ TEST(json, into_a_fixed_text) {
   fixed_text<64> out;
   append_json(out, endpoint::v4(192, 0, 2, 1, 80));
   EXPECT_EQ(out, R"({"address":"192.0.2.1","port":80})");
+}
+
+TEST(json, a_hello) {
+  hello_builder chrome;
+  chrome.data(0) = server_name("a\"b\xff");
+  const auto message = chrome.message();
+  tls::client_hello hello;
+  ASSERT_EQ(hello.assign(message), tls::refusal::none);
+  const auto parsed = nlohmann::ordered_json::parse(text_of(hello));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : parsed.items()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"version", "legacy_version", "sni", "alpn", "ciphers",
+                                             "extensions", "groups", "key_shares", "signature_algorithms",
+                                             "versions", "point_formats", "grease", "ja3", "ja3_full", "ja4",
+                                             "ja4_r", "ja4_o", "ja4_ro", "steady"}));
+  EXPECT_EQ(parsed.at("version"), 0x304);
+  EXPECT_EQ(parsed.at("sni"), "a\"b\uFFFD");
+  EXPECT_EQ(parsed.at("alpn"), (std::vector<std::string>{"h2", "http/1.1"}));
+  EXPECT_EQ(parsed.at("key_shares"), (std::vector<int>{0x3a3a, 0x11ec, 0x1d}));
+  EXPECT_EQ(parsed.at("grease"), true);
+  EXPECT_EQ(parsed.at("ja4"), "t13d1516h2_8daaf6152771_d8a2da3f94cd");
+
+  hello_builder old;
+  old.extensions.clear();
+  const auto bare = old.message();
+  ASSERT_EQ(hello.assign(bare), tls::refusal::none);
+  const auto empty = nlohmann::json::parse(text_of(hello));
+  EXPECT_TRUE(empty.at("sni").is_null());
+  for (const char* list : {"alpn", "extensions", "groups", "versions"})
+    EXPECT_TRUE(empty.at(list).empty()) << list;
 }
 
 }  // namespace
