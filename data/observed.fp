@@ -137,9 +137,8 @@ label = g:win:Windows:without window scaling
 sig = 4:128:0:*:*,0:mss,nop,nop,sok:df,id+:0
 
 label = g:win:Windows:with timestamps
-; evidence: source
-; source: support.microsoft.com/kb/224829: Tcp1323Opts = 3 turns on window scaling and timestamps; its traces show the
-;   order of the options, and 0 as the first timestamp
+; evidence: captures
+; source: support.microsoft.com/kb/224829: Tcp1323Opts = 3 turns on window scaling and timestamps
 ; capture: arkime/arkime: tests/pcap/http-basicauth.pcap: Windows NT 5.1; rv:32.0
 ; example: 4:126+2:0:1332:65535,3:mss,nop,ws,nop,nop,ts,nop,nop,sok:df,id+,ts1-:0
 sig = 4:128:0:*:*,*:mss,nop,ws,nop,nop,ts,nop,nop,sok:df,id+,ts1-:0
