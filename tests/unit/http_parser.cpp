@@ -177,7 +177,10 @@ TEST(http_parser, targets) {
                             "http://?x",
                             "http://u@h/",
                             "http://h:x/",
-                            "https://h/",
+                            "https:/h",
+                            "https://",
+                            "https://u@h/",
+                            "https://h:x/",
                             "ftp://h/",
                             "http://h\\/",
                             "/a\\b",
@@ -204,6 +207,11 @@ TEST(http_parser, targets) {
                   {"CONNECT h HTTP/1.1\r\nHost: h\r\n\r\n", 400, refusal::target_invalid},
                   {"CONNECT h: HTTP/1.1\r\nHost: h\r\n\r\n", 400, refusal::target_invalid},
                   {"CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n", 400, refusal::target_invalid}});
+  // RFC 9110 7.4: a resource of https must be refused on a connection without TLS.
+  for (const auto target : {"https://h/", "HTTPS://h", "https://[::1]:443/x?y"}) {
+    expect_refused(
+        {{"GET " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n\r\n", 421, refusal::target_misdirected}});
+  }
   outcome o = parse("GET http://Other:81?q HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(o.path, "/");
   EXPECT_EQ(o.query, "q");
@@ -274,6 +282,8 @@ TEST(http_parser, host) {
                           "a:",
                           "a:0",
                           "a:65535",
+                          "a:000080",
+                          "a:00000000000000000000000065535",
                           "1.2.3.4",
                           "1.2.3.4:80",
                           "[::1]",
@@ -302,6 +312,8 @@ TEST(http_parser, host) {
                           "a:x",
                           "a:65536",
                           "a:123456",
+                          "a:0065536",
+                          "a:18446744073709551696",
                           "a:80:80",
                           ":80",
                           "[::1",
@@ -403,6 +415,13 @@ TEST(http_parser, chunked_bodies_are_decoded) {
   EXPECT_EQ(parse(chunked("a\r\n0123456789\r\n0\r\n\r\n")).body, "0123456789");
   EXPECT_EQ(parse(chunked("00A\r\n01234\r\n789\r\n0\r\n\r\n")).body, "01234\r\n789");
   EXPECT_EQ(parse(chunked("1;a;b=c;d=\"e;\\\"f\"\r\nX\r\n0;z\r\n\r\n")).body, "X");
+  // RFC 9110 5.6.3: no sender may write this white space, every recipient must read over it.
+  for (const auto extension :
+       {" ;a", "\t;a", "; a", ";a =b", ";a= b", " ; a = \"b\"", " \t ; \ta\t=\t b ; c"}) {
+    o = parse(chunked("1" + std::string(extension) + "\r\nX\r\n0 ;z\r\n\r\n"));
+    EXPECT_EQ(o.code(), 0) << extension;
+    EXPECT_EQ(o.body, "X") << extension;
+  }
   o = parse(chunked("1\r\nX\r\n0\r\nX-Sum: abc\r\nAuthorization: x\r\n\r\n"));
   EXPECT_EQ(o.body, "X");
   EXPECT_EQ(o.headers.size(), 2U);  // trailers are dropped
@@ -411,15 +430,16 @@ TEST(http_parser, chunked_bodies_are_decoded) {
 }
 
 TEST(http_parser, chunk_framing_is_strict) {
-  for (const auto size : {"", " 5", "5 ", "+5", "-1", "0x5", "1_0", "5\t", "g", "FFFFFFFFFFFFFFFF0", "5 ;a",
-                          "5,5", "10000000000000000", "5\"\""}) {
+  for (const auto size : {"", " 5", "5 ", "+5", "-1", "0x5", "1_0", "5\t", "g", "FFFFFFFFFFFFFFFF0", "5 a",
+                          "5,5", "10000000000000000", "5\"\"", "5 \v;a", "5 5;a", " ;a"}) {
     const outcome o = parse(chunked(std::string(size) + "\r\nhello\r\n0\r\n\r\n"));
     EXPECT_EQ(o.why, refusal::chunk_size_invalid) << size;
     EXPECT_EQ(o.code(), 400) << size;
   }
   for (const auto extension :
-       {";", ";;", "; a", ";a ", ";a=", ";a= b", ";a =b", ";bad[=x", ";a=\"", ";a=\"b", ";a=\"b\"c",
-        ";a=\"\x01\"", ";a=\"\\", ";a=b=c", ";\x7f", ";a=\"\\\r\"", ";a\rb"}) {
+       {";",           ";;",      ";a ",    "; ",     " ;",          ";a=",   ";a= ",   ";a = ",
+        ";a= b ",      ";a b",    ";a=b c", ";a\v=b", ";bad[=x",     ";a=\"", ";a=\"b", ";a=\"b\"c",
+        ";a=\"\x01\"", ";a=\"\\", ";a=b=c", ";\x7f",  ";a=\"\\\r\"", ";a\rb"}) {
     const outcome o = parse(chunked("5" + std::string(extension) + "\r\nhello\r\n0\r\n\r\n"));
     EXPECT_EQ(o.why, refusal::chunk_extension_invalid) << extension;
   }
@@ -664,7 +684,7 @@ TEST(http_parser, total_bounds_the_buffer) {
 }
 
 TEST(http_parser, every_refusal_has_a_status_and_a_text) {
-  for (int i = 1; i <= static_cast<int>(refusal::trailer_forbidden); ++i) {
+  for (int i = 1; i <= static_cast<int>(refusal::target_misdirected); ++i) {
     const auto why = static_cast<refusal>(i);
     EXPECT_GE(status_of(why), 400) << i;
     EXPECT_NE(to_string(why), "unknown") << i;

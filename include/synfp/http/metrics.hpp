@@ -43,7 +43,7 @@ class relaxed_counter {
 
 inline constexpr std::size_t methods = static_cast<std::size_t>(method::other) + 1;
 inline constexpr std::size_t causes = static_cast<std::size_t>(cause::failed) + 1;
-inline constexpr std::size_t refusals = static_cast<std::size_t>(refusal::trailer_forbidden) + 1;
+inline constexpr std::size_t refusals = static_cast<std::size_t>(refusal::target_misdirected) + 1;
 inline constexpr std::size_t sources = static_cast<std::size_t>(capture_source::fixed) + 1;
 inline constexpr std::size_t proofs = static_cast<std::size_t>(proof::exact) + 1;
 inline constexpr std::size_t misses = static_cast<std::size_t>(miss::ambiguous) + 1;

@@ -37,9 +37,10 @@ struct header_field {
 ///
 /// What it accepts: RFC 9112 and nothing that some recipients read and others do not. CRLF is the only line
 /// end. Header fields, framing and Host follow `refusal`. The target is origin-form, absolute-form with the
-/// scheme http, or "*" with OPTIONS; any visible ASCII but '#', and '\' only in the query; percent escapes
-/// are neither decoded nor checked. Any token is a method, but CONNECT is refused with 501: its bytes would
-/// be a tunnel's. Trailer fields are checked and dropped; chunk extensions are checked and ignored.
+/// scheme http (https is refused with 421), or "*" with OPTIONS; any visible ASCII but '#', and '\' only in
+/// the query; percent escapes are neither decoded nor checked. Any token is a method, but CONNECT is refused
+/// with 501: its bytes would be a tunnel's. Trailer fields are checked and dropped; chunk extensions are
+/// checked and ignored.
 ///
 /// All views point into the bytes of the last call of parse() (path() may be a static "/"), and are
 /// meaningful once head_complete(), body() once complete.
@@ -280,10 +281,16 @@ class request_parser : private detail::parse_state {
     std::string_view rest = target;
     if (target[0] != '/') {
       constexpr std::string_view scheme = "http://";
-      if (!detail::equal(target.substr(0, scheme.size()), scheme)) return refuse(refusal::target_invalid);
-      rest.remove_prefix(scheme.size());
+      constexpr std::string_view secure_scheme = "https://";
+      const bool secure = detail::equal(target.substr(0, secure_scheme.size()), secure_scheme);
+      if (!secure && !detail::equal(target.substr(0, scheme.size()), scheme)) {
+        return refuse(refusal::target_invalid);
+      }
+      rest.remove_prefix(secure ? secure_scheme.size() : scheme.size());
       const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
       if (!detail::valid_authority(authority)) return refuse(refusal::target_invalid);
+      // Not to be had over a connection that nothing has secured (RFC 9110 7.4).
+      if (secure) return refuse(refusal::target_misdirected);
       host_ = slot_of(authority);
       absolute_ = true;
       rest.remove_prefix(authority.size());
@@ -439,7 +446,7 @@ class request_parser : private detail::parse_state {
       remaining_ = remaining_ << 4 | static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
     }
     const std::string_view extensions = line.substr(i);
-    if (i == 0 || (!extensions.empty() && extensions[0] != ';')) {
+    if (i == 0 || (!extensions.empty() && !detail::trim(extensions).starts_with(';'))) {
       return refuse(unless_cr(extensions.empty() ? ' ' : extensions[0], refusal::chunk_size_invalid));
     }
     if (!detail::valid_chunk_extensions(extensions)) return refuse(refusal::chunk_extension_invalid);

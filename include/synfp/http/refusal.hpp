@@ -46,6 +46,7 @@ enum class refusal : std::uint8_t {
   chunk_framing_too_large,     ///< limits::chunk_framing
   chunk_end_missing,           ///< chunk data that no CRLF follows
   trailer_forbidden,           ///< Content-Length, Transfer-Encoding or Host after the body
+  target_misdirected,          ///< a well-formed target with the scheme https
 };
 
 /// The status code to answer a refusal with (0 for none). The connection cannot be used any more.
@@ -57,6 +58,7 @@ constexpr int status_of(refusal why) noexcept {
     case refusal::chunk_framing_too_large: return 413;
     case refusal::target_too_long: return 414;
     case refusal::expectation_unknown: return 417;
+    case refusal::target_misdirected: return 421;
     case refusal::fields_too_many:
     case refusal::fields_too_large: return 431;
     case refusal::coding_unsupported:
@@ -103,6 +105,7 @@ constexpr std::string_view to_string(refusal why) noexcept {
     case refusal::chunk_framing_too_large: return "chunks too small";
     case refusal::chunk_end_missing: return "chunk without its end";
     case refusal::trailer_forbidden: return "forbidden trailer field";
+    case refusal::target_misdirected: return "https target on a plain connection";
   }
   return "unknown";
 }

@@ -139,7 +139,8 @@ constexpr bool valid_v6(std::string_view text) noexcept {
 }
 
 /// host [":" port] (RFC 9110 7.2): an IPv6 literal in brackets, or a non-empty name or IPv4 address; a port
-/// of at most 65535, which may be empty unless `want_port`. No user information, no IPvFuture, no zone.
+/// of at most 65535, which may have leading zeros, as in a URI, and be empty unless `want_port`. No user
+/// information, no IPvFuture, no zone.
 constexpr bool valid_authority(std::string_view text, bool want_port = false) noexcept {
   std::size_t end = 0;
   if (!text.empty() && text[0] == '[') {
@@ -161,17 +162,18 @@ constexpr bool valid_authority(std::string_view text, bool want_port = false) no
   if (text.empty()) return !want_port;
   if (text[0] != ':') return false;
   text.remove_prefix(1);
-  if (text.size() > 5 || (want_port && text.empty())) return false;
+  if (want_port && text.empty()) return false;
   std::uint32_t port = 0;
   for (const char c : text) {
     if (!is(c, digit_char)) return false;
     port = port * 10 + static_cast<std::uint32_t>(c - '0');
+    if (port > 65535) return false;
   }
-  return port <= 65535;
+  return true;
 }
 
-/// *( ";" name [ "=" ( token / quoted-string ) ] ) of RFC 9112 7.1.1, without the "bad white space" that only
-/// tolerant recipients read.
+/// *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) of RFC 9112 7.1.1. No sender may write
+/// that white space, but every recipient must read over it (RFC 9110 5.6.3).
 constexpr bool valid_chunk_extensions(std::string_view text) noexcept {
   std::size_t i = 0;
   const auto skip_token = [&] {
@@ -179,10 +181,18 @@ constexpr bool valid_chunk_extensions(std::string_view text) noexcept {
     while (i < text.size() && is(text[i], token_char)) ++i;
     return i != from;
   };
+  const auto skip_space = [&] {
+    while (i < text.size() && (text[i] == ' ' || text[i] == '\t')) ++i;
+    return i != text.size();
+  };
   while (i < text.size()) {
-    if (text[i++] != ';' || !skip_token()) return false;
-    if (i == text.size() || text[i] != '=') continue;
+    if (!skip_space() || text[i++] != ';' || !skip_space() || !skip_token()) return false;
+    if (const std::size_t end = i; !skip_space() || text[i] != '=') {
+      i = end;  // what follows must be another extension
+      continue;
+    }
     ++i;
+    skip_space();
     if (i == text.size() || text[i] != '"') {
       if (!skip_token()) return false;
       continue;
