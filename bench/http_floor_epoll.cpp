@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // http_floor_epoll PORT BODY_BYTES keep|close: the least that a server with epoll does for a request. For
-// bench/http.py.
+// bench/http-servers.py.
 #include <sys/epoll.h>
 
 #include <array>

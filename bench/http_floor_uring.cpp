@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // http_floor_uring PORT BODY_BYTES keep|close: the least that a server with io_uring does for a request: one
 // ring with deferred task work, multishot accept and recv into a ring of buffers, one send at a time and
-// connection, one advance of the completion queue per batch. A connection that the server ends is shut down
-// by an SQE linked to the last send and closed by another when the client has closed; both without a
-// completion. For bench/http.py.
+// connection, one advance of the completion queue per batch, close as an SQE without a completion. For
+// bench/http-servers.py.
 #include <liburing.h>
 #include <sys/mman.h>
 
@@ -28,7 +27,8 @@ struct connection {
   std::size_t owed = 0;  // bytes
   bool closes = false;
   bool sending = false;
-  bool gone = false;  // nothing comes any more
+  bool gone = false;      // nothing comes any more
+  bool ends_now = false;  // its close is in flight
 };
 
 class loop {
@@ -112,25 +112,32 @@ class loop {
     sqe->buf_group = group;
     mark(sqe, c, kind::receive);
   }
+  /// The last one takes with it what ends the connection: no more receiving, close. By descriptor, which
+  /// stays ours until then. Not IORING_OP_SHUTDOWN, which always goes to a thread of the kernel.
   void send(connection* c) {
     const std::string_view next = (c->closes ? close_ : keep_).next(c->owed);
-    const bool last = c->closes && next.size() == c->owed;
-    io_uring_sqe* const sqe = next_sqe(1);
+    c->ends_now = c->closes && next.size() == c->owed;
+    io_uring_sqe* const sqe = next_sqe(2);
     ::io_uring_prep_send(sqe, c->fd, next.data(), next.size(), MSG_NOSIGNAL | MSG_WAITALL);
     mark(sqe, c, kind::send);
     c->sending = true;
-    if (!last) return;
-    sqe->flags |= IOSQE_IO_LINK;
-    io_uring_sqe* const end = next_sqe();
-    ::io_uring_prep_shutdown(end, c->fd, SHUT_WR);
-    end->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    mark(end, nullptr, kind::none);
+    if (!c->ends_now) return;
+    sqe->flags |= IOSQE_IO_HARDLINK;
+    io_uring_sqe* const cancel = next_sqe();
+    ::io_uring_prep_cancel_fd(cancel, c->fd, 0);
+    cancel->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+    mark(cancel, nullptr, kind::none);
+    close(c);
   }
   void close(connection* c) {
     io_uring_sqe* const sqe = next_sqe();
     ::io_uring_prep_close(sqe, c->fd);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     mark(sqe, nullptr, kind::none);
+  }
+  /// When nothing is in flight any more.
+  void finish(connection* c) {
+    if (!c->ends_now) close(c);
     unused_.push_back(c);
   }
 
@@ -165,23 +172,23 @@ class loop {
       if (settings_.closes && asks_for_close(piece)) c->closes = true;
       c->owed += c->ends.count(piece) * (c->closes ? close_ : keep_).size();
       give_back(id);
-      if (c->owed != 0 && !c->sending) send(c);
+      if (c->owed != 0 && !c->sending && !c->ends_now) send(c);
     }
     if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
-    if (cqe.res > 0 || cqe.res == -ENOBUFS) {
+    if ((cqe.res > 0 || cqe.res == -ENOBUFS) && !c->ends_now) {
       receive(c);
       return;
     }
     c->gone = true;
-    if (!c->sending) close(c);
+    if (!c->sending) finish(c);
   }
   void sent(connection* c, int n) {
     c->sending = false;
     c->owed = n < 0 ? 0 : c->owed - static_cast<std::size_t>(n);
-    if (c->owed != 0) {
+    if (c->owed != 0 && !c->ends_now) {
       send(c);
     } else if (c->gone) {
-      close(c);
+      finish(c);
     }
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// http_server none|reuseport|strict|xdp|saved_syn PORT: the server of synfp that bench/http.py measures, with
-// minimal handlers and default options. `xdp` watches lo.
+// http_server none|reuseport|strict|xdp|saved_syn PORT: the server of synfp that bench/http-servers.py
+// measures, with minimal handlers and default options. `xdp` watches lo.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -329,7 +329,7 @@ benchmark("http", """
     (capture::first_of). On loopback the kernel handles a segment within the send, so what a program takes for SYNs is time of the
     client: it is counted apart, as BPF ns per request, by the kernel's statistics, and
     `http_capture_extra_close_with_program` adds it to the server. XDP on lo is generic and sees the server's own segments
-    too. `tools/bench http`; `python3 bench/http.py --list` shows how to run a part of it.""",
+    too. `tools/bench http`; `python3 bench/http-servers.py --list` shows how to run a part of it.""",
           ("http-connections.svg", "Processor time per request, keep-alive", "connections", "us",
            http("connections", "CPU us"), {"log_x": True, "log_y": True}),
           ("http-p99.svg", "99th percentile of latency, keep-alive", "connections", "us",

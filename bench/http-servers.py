@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What a request costs HTTP servers: processor time and system calls of the server, requests/s and latency as wrk sees it.
 
-Usage: http.py OUTPUT.json [--case NAME] [--server NAME] [--rounds N] [--seconds N] [--build DIRECTORY]; needs root.
+Usage: http-servers.py OUTPUT.json [--case NAME] [--server NAME] [--rounds N] [--seconds N] [--build DIRECTORY]; needs root.
 --case and --server may be repeated; --list shows their names. Without them it takes about eight minutes.
 
 Each server has one processor, wrk another one if there is one, on the loopback of a network namespace. In each round all
@@ -40,11 +40,11 @@ CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 # Case: (connections, path, rounds). Those with figures have more rounds.
 CASES = {
     "keep-alive 1": (1, "/hello.txt", 3),
-    "keep-alive 64": (64, "/hello.txt", 7),
+    "keep-alive 64": (64, "/hello.txt", 6),
     "keep-alive 256": (256, "/hello.txt", 3),
     "keep-alive 4096": (4096, "/hello.txt", 3),
     "pipelined 16": (64, "/hello.txt", 3),
-    "close": (64, "/hello.txt", 7),
+    "close": (64, "/hello.txt", 6),
     "reconnect 10": (64, "/hello.txt", 3),
     "1 KiB": (64, "/1k.txt", 3),
     "64 KiB": (64, "/64k.txt", 3),
@@ -87,7 +87,7 @@ end
 
 
 def fail(why):
-    sys.exit(f"http.py: {why}")
+    sys.exit(f"http-servers.py: {why}")
 
 
 class Process:
