@@ -51,6 +51,10 @@ EXPECTED = {
     "hostile_failed_never": ("<=", 0),
     "hostile_failed_never_large": ("<=", 0),
     "hostile_failed_read": ("<=", 0),
+    "http_keepalive64_cpu_over_floor": ("<=", 1.05),
+    "http_keepalive64_cpu_over_nginx": ("<=", 0.69),
+    "http_close_cpu_over_nginx": ("<=", 0.70),
+    "http_capture_extra_close": ("<=", 1.03),
 }
 
 
@@ -67,7 +71,7 @@ EXPLAINED = {
 
 # The unit of a figure is that of the first expression that its name contains.
 UNITS = [
-    (r"_own_syn_|_share_quiet$|_over_|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
+    (r"_own_syn_|_share_quiet$|_over_|_extra_close|^survival_(table|lru|savedsyn)_|_share$", "ratio"),
     (r"_per_second$", "1/s"),
     (r"_ppm_|_ppm$", "per million"),
     (r"_ns(_|$)", "ns"),
@@ -228,6 +232,23 @@ def survival(rows):
     return series
 
 
+def http(x_of, y):
+    """A line for each server, synfp without capture, through the cases that `x_of`, a column or a dictionary, has."""
+    def select(rows):
+        series = {}
+        for row in rows:
+            if "case" not in row or "," in row["server"]:
+                continue
+            if isinstance(x_of, dict):
+                x = x_of.get(row["case"])
+            else:
+                x = row[x_of] if row["case"].startswith("keep-alive") else None
+            if x is not None:
+                series.setdefault(row["server"], []).append((x, row[y]))
+        return series
+    return select
+
+
 def own_syn(rows):
     """Of the server in C, by probe and handshake."""
     series = {}
@@ -295,6 +316,29 @@ benchmark("hostile", """
     An honest client, which asks once per connection, and the memory of a server with one thread and default limits,
     beside 1,000 clients that pipeline and never read, that pipeline and read, or that send half a request.
     `tools/bench hostile`.""")
+benchmark("http", """
+    What a request costs HTTP servers on one processor, on loopback, with wrk on another one: processor time, user and
+    system, of all processes of the server, and its system calls. In each round the servers take turns in random order;
+    times are medians of the rounds, ratios of processor time medians of the rounds' ratios. The loops are the floor
+    under all of them: they send the same response to whatever ends with an empty line and do nothing else (bench/). synfp has
+    minimal handlers, default options and, unless it is said, no capture; the others log nothing, close no connection by themselves and
+    answer with the same body. wrk keeps its processor busy in most cases, so requests/s are wrk's more than the
+    server's, and latencies are those of a queue. "close" is a connection per request, "reconnect 10" one per ten on
+    average; "pipelined 16" sends sixteen requests at once. To accept the
+    connections is counted too, which tells for 4,096. "strict" is reuseport with saved_syn behind it
+    (capture::first_of). On loopback the kernel handles a segment within the send, so what a program takes for SYNs is time of the
+    client: it is counted apart, as BPF ns per request, by the kernel's statistics, and
+    `http_capture_extra_close_with_program` adds it to the server. XDP on lo is generic and sees the server's own segments
+    too. `tools/bench http`; `python3 bench/http-servers.py --list` shows how to run a part of it.""",
+          ("http-connections.svg", "Processor time per request, keep-alive", "connections", "us",
+           http("connections", "CPU us"), {"log_x": True, "log_y": True}),
+          ("http-p99.svg", "99th percentile of latency, keep-alive", "connections", "us",
+           http("connections", "p99 us"), {"log_x": True, "log_y": True}),
+          ("http-churn.svg", "Processor time per request, 64 connections at a time", "connections per request", "us",
+           http({"keep-alive 64": 0, "reconnect 10": 0.1, "close": 1}, "CPU us"), {}),
+          ("http-bodies.svg", "Processor time per request by size of the body", "bytes", "us",
+           http({"keep-alive 64": 13, "1 KiB": 1024, "64 KiB": 65536, "1 MiB": 1048576}, "CPU us"),
+           {"log_x": True, "log_y": True}))
 
 
 def main():

@@ -7,7 +7,8 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 76, 190, 44, 56
 # One series after the other, on a light page and on a dark one.
 COLOURS = (("#2f6fde", "#74a9ff"), ("#d9480f", "#ff9a5c"), ("#2b8a3e", "#69db7c"), ("#a61e8c", "#f290dd"),
-           ("#946c00", "#ffd43b"), ("#0b7285", "#66d9e8"), ("#868e96", "#adb5bd"))
+           ("#946c00", "#ffd43b"), ("#0b7285", "#66d9e8"), ("#868e96", "#adb5bd"),
+           ("#c2255c", "#faa2c1"))
 # Everything else: class, property, on a light page, on a dark one.
 PARTS = (("page", "fill", "#ffffff", "#0d1117"), ("text", "fill", "#495057", "#b1bac4"),
          ("title", "fill", "#212529", "#f0f6fc"), ("grid", "stroke", "#e9ecef", "#21262d"),
