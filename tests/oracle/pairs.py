@@ -90,7 +90,7 @@ def judge(pairs, answers):
             sys.exit(f"{pair['captures']}: {answer['os']['label']}, but the User-Agent is {pair['user_agent']}: why?")
         known += is_known
         explained.append((answer["os"]["label"].split(":", 2)[2].rstrip(":").replace(":", " "), TITLE[answer["claimed"]],
-                          pair["captures"][0].replace(": ", ": `", 1) + "`", why))
+                          "`" + pair["captures"][0].replace(": ", ":", 1) + "`", why))
     counted = len(claims) - known
     lines = table(("", "pairs", ""), (
         ("all", len(pairs), ""),
