@@ -17,7 +17,7 @@
 // expect: a parameter of a route is a whole segment of its path
 // expect: takes all that follows: it is the last segment
 // expect: two parameters of a route have the same name
-// expect: the handler of a route must be callable as .* return http::response, http::stream_response, io::task
+// expect: the handler of a route must be callable as .* return http::response, http::stream_response
 // expect: there is more than one fallback
 // expect: the fallback must be callable as `handler\(const http::request&\) const`
 namespace {
