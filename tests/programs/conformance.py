@@ -215,6 +215,17 @@ LLHTTP_ARGUMENTS = {
     "`host:port` and basic auth": "user information has no place in the target of a request (RFC 9110 4.2.4).",
 }
 
+DECIDED = """What others have argued over, and what is done here, by the text of the RFCs:
+
+- White space before and inside chunk extensions (`5 ;a = b`) is read over. No sender may write it, but "a recipient MUST
+  parse for such bad whitespace and remove it" (RFC 9110 5.6.3). Without an extension behind it, `5 ` is refused: the
+  grammar has no white space there. llhttp refuses both; the size is the same for everybody who accepts.
+- One empty line before a request, and so behind a body, is ignored (SHOULD, RFC 9112 2.2: "at least one"); two are refused.
+- `Host: a:000080` is accepted: `port` is any number of digits (RFC 3986 3.2.3), and this one is 80.
+- An absolute target with the scheme https is answered with 421: it MUST be rejected on a connection without TLS, and that
+  is the code for it (RFC 9110 7.4). With a TLS terminator in front, that one has to send the target in origin form.
+"""
+
 DIFFERENT_WAYS = """A body that no route takes (with GET, or a method or a path without a route) is passed over if it has arrived
 with the head. Otherwise the connection ends with the response: nobody waits for such a body."""
 
@@ -488,6 +499,7 @@ def main():
                    "The level is what the section demands. `argued`: why, see below the table.", ""]
     with Server(a.server, "routes") as server:
         own_cases(page, server.port)
+        page.lines += DECIDED.split("\n")
         own_end = len(page.lines)
         if recorded:
             page.lines += ["## Http11Probe", "", "The cases of [Http11Probe](https://github.com/MDA2AV/Http11Probe) at "
