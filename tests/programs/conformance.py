@@ -215,6 +215,17 @@ LLHTTP_ARGUMENTS = {
     "`host:port` and basic auth": "user information has no place in the target of a request (RFC 9110 4.2.4).",
 }
 
+DECIDED = """What others have argued over, and what is done here, by the text of the RFCs:
+
+- White space before and inside chunk extensions (`5 ;a = b`) is read over. No sender may write it, but "a recipient MUST
+  parse for such bad whitespace and remove it" (RFC 9110 5.6.3). Without an extension behind it, `5 ` is refused: the
+  grammar has no white space there. llhttp refuses both; the size is the same for everybody who accepts.
+- One empty line before a request, and so behind a body, is ignored (SHOULD, RFC 9112 2.2: "at least one"); two are refused.
+- `Host: a:000080` is accepted: `port` is any number of digits (RFC 3986 3.2.3), and this one is 80.
+- An absolute target with the scheme https is answered with 421: it MUST be rejected on a connection without TLS, and that
+  is the code for it (RFC 9110 7.4). With a TLS terminator in front, that one has to send the target in origin form.
+"""
+
 DIFFERENT_WAYS = """A body that no route takes (with GET, or a method or a path without a route) is passed over if it has arrived
 with the head. Otherwise the connection ends with the response: nobody waits for such a body."""
 
@@ -292,8 +303,13 @@ def what(answer):
     return text + ", closes" if answer[-1].closes and answer[-1].status < 400 else text
 
 
+def seen(answer):
+    """All of it that may not differ."""
+    return [(r.status, r.body, r.fields.get("x-saw"), r.closes) for r in answer]
+
+
 def same(a, b):
-    return [(r.status, r.body, r.closes) for r in a] == [(r.status, r.body, r.closes) for r in b]
+    return seen(a) == seen(b)
 
 
 def body_not_taken(payload, one, other):
@@ -301,7 +317,7 @@ def body_not_taken(payload, one, other):
     short, long = sorted((one, other), key=lambda a: (len(a), not (a and a[-1].closes)))
     return (short and short[-1].closes and re.search(rb"(?im)^(content-length|transfer-encoding):", payload)
             and (re.match(rb"(GET|HEAD|OPTIONS) ", payload) or short[-1].status in (404, 405, 501))
-            and [(r.status, r.body) for r in short] == [(r.status, r.body) for r in long[:len(short)]])
+            and [s[:3] for s in seen(short)] == [s[:3] for s in seen(long[:len(short)])])
 
 
 class Found:
@@ -344,7 +360,7 @@ def ask(port, payloads):
 class Page:
     def __init__(self):
         self.lines, self.wrong, self.needed = [], [], set()
-        self.counts = {}
+        self.counts, self.payloads = {}, [c[3] for c in CASES]
 
     def table(self, columns, rows):
         self.lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
@@ -391,6 +407,7 @@ def http11probe_cases(page, port, path):
     with open(path) as file:
         cases = json.load(file)["cases"]
     payloads = [c["payload_latin1"].replace("@@HOST@@", "localhost:8080").encode("latin-1") for c in cases]
+    page.payloads += payloads
     rows = []
     for c in cases:
         exact = c.get("expected_status")
@@ -447,6 +464,20 @@ def llhttp_cases(page, port, path):
         page.lines.append("")
 
 
+def in_pieces(page, server, payloads):
+    """A handler that reads the body piece by piece sees, and answers, what one does that gets it as a whole."""
+    answers = []
+    for mode in ("saw", "streams"):
+        with Server(server, mode) as s:
+            answers.append(ask(s.port, payloads))
+    for payload, whole, pieces in zip(payloads, *answers):
+        if pieces.differs:
+            page.wrong.append(f"in pieces, {payload!r}: whole: {what(pieces.answer)}; {'; '.join(pieces.differs)}")
+        if not same(whole.answer, pieces.answer):
+            page.wrong.append(f"{payload!r}: {seen(whole.answer)}; to a handler that reads pieces: {seen(pieces.answer)}")
+        page.count("handlers that read pieces", "same" if same(whole.answer, pieces.answer) else "different")
+
+
 def main():
     arguments = argparse.ArgumentParser(usage=__doc__)
     arguments.add_argument("server")
@@ -468,6 +499,7 @@ def main():
                    "The level is what the section demands. `argued`: why, see below the table.", ""]
     with Server(a.server, "routes") as server:
         own_cases(page, server.port)
+        page.lines += DECIDED.split("\n")
         own_end = len(page.lines)
         if recorded:
             page.lines += ["## Http11Probe", "", "The cases of [Http11Probe](https://github.com/MDA2AV/Http11Probe) at "
@@ -480,6 +512,7 @@ def main():
                            "added. `same`:", "as many requests, or both refuse. `waits`: llhttp refuses a line that has not ended; this "
                            "parser judges whole lines.", ""]
             llhttp_cases(page, server.port, os.path.join(a.corpora, "llhttp_request_cases.json"))
+    in_pieces(page, a.server, page.payloads)
     text = "\n".join(page.lines).rstrip("\n") + "\n"
 
     for kind, counts in page.counts.items():

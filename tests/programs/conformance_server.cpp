@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The server that conformance.py and differential.py talk to. Prints its port and serves until its standard
-// input ends. "routes": those that Http11Probe asks for. "saw": every path, and what the handler saw goes
-// into a field of the response. A refusal of the parser has the content type text/refused, so that it cannot
-// be taken for an answer.
+// The server that tests/programs/conformance.py and tests/oracle/http.py talk to. Prints its port and serves
+// until its standard input ends. "routes": those that Http11Probe asks for. "streams": as "saw", by handlers
+// that read the body piece by piece. "saw": every path, and what the handler saw goes into a field of the
+// response. A refusal of the parser has the content type text/refused, so that it cannot be taken for an
+// answer.
 #include <unistd.h>
 
 #include <cstdint>
@@ -36,18 +37,32 @@ http::response cookie(const http::request& q) {
 }
 
 /// FNV-1a, which each of the peers computes as well.
-std::uint32_t hash(std::string_view bytes) {
-  std::uint32_t h = 2166136261U;
+std::uint32_t hash(std::string_view bytes, std::uint32_t h = 2166136261U) {
   for (const char c : bytes) h = (h ^ static_cast<unsigned char>(c)) * 16777619U;
   return h;
 }
 
-http::response saw(const http::request& q) {
+http::response saw(const http::request& q, std::size_t length, std::uint32_t hash) {
   char text[64];
-  std::snprintf(text, sizeof text, "%zu %08x", q.body().size(), static_cast<unsigned>(hash(q.body())));
+  std::snprintf(text, sizeof text, "%zu %08x", length, static_cast<unsigned>(hash));
   http::response r = http::text("");
   (void)r.add_header("X-Saw", std::string(q.method_text()) + " " + text);
   return r;
+}
+
+http::response saw_whole(const http::request& q) { return saw(q, q.body().size(), hash(q.body())); }
+
+task<http::response> saw_pieces(const http::request& q, http::body_reader& body) {
+  std::size_t length = 0;
+  std::uint32_t h = hash("");
+  while (true) {
+    const auto piece = co_await body.read();
+    if (!piece) break;
+    length += piece->size();
+    h = hash(*piece, h);
+  }
+  if (!body.complete()) co_return http::status(400);
+  co_return saw(q, length, h);
 }
 
 http::response refused(int, http::refusal why, const http::request*) {
@@ -94,12 +109,17 @@ int main(int argc, char** argv) try {
     };
     run(routes);
   } else if (mode == "saw") {
-    const http::routes routes{http::get<"/{path...}">(saw), http::post<"/{path...}">(saw),
-                              http::put<"/{path...}">(saw), http::patch<"/{path...}">(saw),
-                              http::del<"/{path...}">(saw)};
+    const http::routes routes{http::get<"/{path...}">(saw_whole), http::post<"/{path...}">(saw_whole),
+                              http::put<"/{path...}">(saw_whole), http::patch<"/{path...}">(saw_whole),
+                              http::del<"/{path...}">(saw_whole)};
+    run(routes);
+  } else if (mode == "streams") {
+    const http::routes routes{http::get<"/{path...}">(saw_whole), http::post<"/{path...}">(saw_pieces),
+                              http::put<"/{path...}">(saw_pieces), http::patch<"/{path...}">(saw_pieces),
+                              http::del<"/{path...}">(saw_pieces)};
     run(routes);
   } else {
-    std::fputs("usage: conformance_server routes|saw\n", stderr);
+    std::fputs("usage: conformance_server routes|saw|streams\n", stderr);
     return 2;
   }
   return 0;

@@ -56,6 +56,8 @@ def responses(data):
     it says a length; none of the bodies here begins as a status line does."""
     found = []
     while data:
+        if data.startswith(b"<html>"):  # nginx answers HTTP/0.9, and what has no version
+            return found + [Response(400 if b"400 Bad" in data else 200, {"connection": "close"}, data)]
         line = STATUS_LINE.match(data)
         end = data.find(b"\r\n\r\n")
         if not line or end < 0:
