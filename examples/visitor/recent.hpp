@@ -43,7 +43,7 @@ class recent {
   void add(const synfp::endpoint& peer, const synfp::syn_lookup& syn,
            const synfp::fingerprint::identifier& who, std::chrono::steady_clock::time_point now) {
     const std::int64_t then = now.time_since_epoch() / std::chrono::milliseconds(50);
-    if (last_.exchange(then, std::memory_order_relaxed) == then) return;
+    if (last_.load(std::memory_order_relaxed) == then || last_.exchange(then) == then) return;
     std::string line = R"({"address":)";
     synfp::append_json_string(line, shortened(peer));
     line += R"(,"os":)";
