@@ -137,8 +137,16 @@ class Process:
         return found
 
     def cpu_ns(self):
-        return sum(int(task.read_text().split()[0])
-                   for pid in self.pids() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        total = 0
+        for pid in self.pids():
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    total += int(task.read_text().split()[0])
+                except OSError:  # a thread that has ended
+                    pass
+        if self.popen.poll() is not None:
+            fail(f"{self.popen.args[0]} has ended:\n{pathlib.Path(self.log).read_text()}")
+        return total
 
     def program_ns(self):
         """Of all BPF programs that the process holds."""
@@ -169,9 +177,6 @@ class Servers:
 
     def start(self, name, case):
         path = CASES[case][1]
-        program = PROGRAMS.get(name)
-        if program and not shutil.which(program[0], path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
-            return f"{program[0]} is not installed; see tools/packages"
         if name == "HAProxy" and BODIES[path] > 8192:
             return "HAProxy answers by itself only with what fits into one buffer (16 KiB)"
         key = name
@@ -302,12 +307,13 @@ OURS = ("synfp", *(f"synfp, {capture}" for capture in CAPTURES))
 SERVERS = ("io_uring loop", "epoll loop", *OURS, *PROGRAMS)
 
 
+def installed(name):
+    return shutil.which(PROGRAMS[name][0], path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+
 def version(name):
-    program, flag, how = PROGRAMS[name]
-    path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    if not path:
-        return None
-    told = subprocess.run([path, flag], capture_output=True, text=True)
+    _, flag, how = PROGRAMS[name]
+    told = subprocess.run([installed(name), flag], capture_output=True, text=True)
     found = re.search(r"\d+\.\d+[.\d]*", told.stdout + told.stderr)
     return {"server": name, "version": found.group() if found else "", "answers by": how}
 
@@ -482,8 +488,12 @@ def run(asked, servers, wrk, directory):
     results = Results()
     cases = asked.case or list(CASES)
     plan = {}
+    wanted = list(asked.server or SERVERS)
+    for server in [name for name in wanted if name in PROGRAMS and not installed(name)]:
+        results.missing.append({"not measured": server, "because": "it is not installed; see tools/packages"})
+        wanted.remove(server)
     for case in cases:
-        for server in asked.server or SERVERS:
+        for server in wanted:
             if "," in server and case not in CAPTURED_CASES:
                 continue
             process = servers.start(server, case)
@@ -495,7 +505,7 @@ def run(asked, servers, wrk, directory):
     if any(syscalls is None for syscalls, _ in results.counted.values()):
         results.missing.append({"not measured": "system calls",
                                 "because": "perf is not there, or the kernel has no raw_syscalls:sys_enter"})
-    for turn in range(max(asked.rounds or CASES[case][2] for case in plan)):
+    for turn in range(max((asked.rounds or CASES[case][2] for case in plan), default=0)):
         for case in random.sample(list(plan), len(plan)):
             if turn >= (asked.rounds or CASES[case][2]):
                 continue
@@ -503,7 +513,7 @@ def run(asked, servers, wrk, directory):
                 done = measure(plan[case][server], wrk, case, asked.seconds)
                 results.turns.setdefault((case, server), []).append(done)
     rows = [results.row(case, server) for case in plan for server in plan[case]]
-    rows += [told for name in PROGRAMS if (told := version(name))] + results.missing
+    rows += [version(name) for name in wanted if name in PROGRAMS] + results.missing
     return rows, results.figures()
 
 
