@@ -300,7 +300,7 @@ server.listen({{port: {port}, host: '127.0.0.1', backlog: 4096}});
 # Program, how it tells its version, how it answers.
 PROGRAMS = {
     "nginx": ("nginx", "-v", "return 200; files from 64 KiB on"),
-    "h2o": ("h2o", "--version", "files"),
+    "h2o": ("h2o", "--version", "files; TCP_DEFER_ACCEPT"),
     "lighttpd": ("lighttpd", "-v", "files"),
     "HAProxy": ("haproxy", "-v", "http-request return"),
     "Node.js": ("node", "--version", "http.createServer"),

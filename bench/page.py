@@ -326,18 +326,19 @@ benchmark("hostile", """
     `tools/bench hostile`.""")
 benchmark("http", """
     What a request costs HTTP servers on one processor, on loopback, with wrk on another one: processor time, user and
-    system, of all processes of the server, and its system calls. In each round the servers take turns in random order;
-    times are medians of the rounds, ratios are medians of the rounds' ratios. The loops are the floor under all of
-    them: they send the same response to whatever ends with an empty line and do nothing else (bench/http_floor_*).
-    synfp has minimal handlers, default options and, unless it is said, no capture; the others log nothing, end no
-    connection by themselves and answer with the same body. wrk keeps its processor busy in most cases, so requests/s
-    are wrk's more than the server's, and latencies are those of a queue. "close" is a connection per request,
-    "reconnect 10" one per ten on average; "pipelined 16" sends sixteen requests at once. To accept the connections is
-    counted too, which tells with 4,096 of them. "strict" is reuseport with saved_syn behind it (capture::first_of). On
-    loopback the kernel handles a segment within the send, so what a program takes for SYNs is time of the client: it
-    is counted apart, as BPF ns per request, by the kernel's statistics, and `http_capture_extra_close_with_program`
-    adds it to the server. XDP on lo is generic and sees the server's own segments too. `tools/bench http`;
-    `python3 bench/http-servers.py --list` shows the parts that can be run alone.""",
+    system, of all processes of the server, and its system calls. In each round the servers take turns in random
+    order; times are medians of the rounds, ratios are medians of the rounds' ratios. The loops are the floor under
+    all of them: they send the same response to whatever ends with an empty line and do nothing else
+    (bench/http_floor_*). synfp has minimal handlers, default options and, unless it is said, no capture; the others
+    log nothing, end no connection by themselves and answer with the same body. wrk keeps its processor busy in most
+    cases, so requests/s are wrk's more than the server's, and latencies are those of a queue. "close" is a connection
+    per request, "reconnect 10" one per ten on average; there h2o gains much by TCP_DEFER_ACCEPT, which the others do
+    not set; "pipelined 16" sends sixteen requests at once. To accept the connections is counted too, which tells with
+    4,096 of them. "strict" is reuseport with saved_syn behind it (capture::first_of). On loopback the kernel handles
+    a segment within the send, so what a program takes for SYNs is time of the client: it is counted apart, as BPF ns
+    per request, by the kernel's statistics, and `http_capture_extra_close_with_program` adds it to the server. XDP on
+    lo is generic and sees the server's own segments too. `tools/bench http`; `python3 bench/http-servers.py --list`
+    shows the parts that can be run alone.""",
           ("http-connections.svg", "Processor time per request, keep-alive", "connections", "us",
            http("connections", "CPU us"), {"log_x": True, "log_y": True}),
           ("http-p99.svg", "99th percentile of latency, keep-alive", "connections", "us",
