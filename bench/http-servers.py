@@ -37,14 +37,14 @@ CLOSES = ("close", "reconnect 10")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 
-# Case: (connections, path, rounds). Those with figures have more rounds.
+# Case: (connections, path, rounds). Those with figures that have an expectation have more, for the servers of these.
 CASES = {
     "keep-alive 1": (1, "/hello.txt", 3),
-    "keep-alive 64": (64, "/hello.txt", 6),
+    "keep-alive 64": (64, "/hello.txt", 8),
     "keep-alive 256": (256, "/hello.txt", 3),
     "keep-alive 4096": (4096, "/hello.txt", 3),
     "pipelined 16": (64, "/hello.txt", 3),
-    "close": (64, "/hello.txt", 6),
+    "close": (64, "/hello.txt", 8),
     "reconnect 10": (64, "/hello.txt", 3),
     "1 KiB": (64, "/1k.txt", 3),
     "64 KiB": (64, "/64k.txt", 3),
@@ -52,6 +52,8 @@ CASES = {
 }
 CAPTURES = ("reuseport", "strict", "xdp", "saved_syn")
 CAPTURED_CASES = ("keep-alive 64", "close")
+EXPECTED_OF = ("io_uring loop", "epoll loop", "synfp", "synfp, reuseport", "nginx")
+ROUNDS = 3  # of the other servers
 
 DONE = """
 done = function(all, latency, requests)
@@ -137,8 +139,16 @@ class Process:
         return found
 
     def cpu_ns(self):
-        return sum(int(task.read_text().split()[0])
-                   for pid in self.pids() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        total = 0
+        for pid in self.pids():
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    total += int(task.read_text().split()[0])
+                except OSError:  # a thread that has ended
+                    pass
+        if self.popen.poll() is not None:
+            fail(f"{self.popen.args[0]} has ended:\n{pathlib.Path(self.log).read_text()}")
+        return total
 
     def program_ns(self):
         """Of all BPF programs that the process holds."""
@@ -169,9 +179,6 @@ class Servers:
 
     def start(self, name, case):
         path = CASES[case][1]
-        program = PROGRAMS.get(name)
-        if program and not shutil.which(program[0], path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
-            return f"{program[0]} is not installed; see tools/packages"
         if name == "HAProxy" and BODIES[path] > 8192:
             return "HAProxy answers by itself only with what fits into one buffer (16 KiB)"
         key = name
@@ -293,7 +300,7 @@ server.listen({{port: {port}, host: '127.0.0.1', backlog: 4096}});
 # Program, how it tells its version, how it answers.
 PROGRAMS = {
     "nginx": ("nginx", "-v", "return 200; files from 64 KiB on"),
-    "h2o": ("h2o", "--version", "files"),
+    "h2o": ("h2o", "--version", "files; TCP_DEFER_ACCEPT"),
     "lighttpd": ("lighttpd", "-v", "files"),
     "HAProxy": ("haproxy", "-v", "http-request return"),
     "Node.js": ("node", "--version", "http.createServer"),
@@ -302,12 +309,13 @@ OURS = ("synfp", *(f"synfp, {capture}" for capture in CAPTURES))
 SERVERS = ("io_uring loop", "epoll loop", *OURS, *PROGRAMS)
 
 
+def installed(name):
+    return shutil.which(PROGRAMS[name][0], path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+
 def version(name):
-    program, flag, how = PROGRAMS[name]
-    path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    if not path:
-        return None
-    told = subprocess.run([path, flag], capture_output=True, text=True)
+    _, flag, how = PROGRAMS[name]
+    told = subprocess.run([installed(name), flag], capture_output=True, text=True)
     found = re.search(r"\d+\.\d+[.\d]*", told.stdout + told.stderr)
     return {"server": name, "version": found.group() if found else "", "answers by": how}
 
@@ -482,8 +490,12 @@ def run(asked, servers, wrk, directory):
     results = Results()
     cases = asked.case or list(CASES)
     plan = {}
+    wanted = list(asked.server or SERVERS)
+    for server in [name for name in wanted if name in PROGRAMS and not installed(name)]:
+        results.missing.append({"not measured": server, "because": "it is not installed; see tools/packages"})
+        wanted.remove(server)
     for case in cases:
-        for server in asked.server or SERVERS:
+        for server in wanted:
             if "," in server and case not in CAPTURED_CASES:
                 continue
             process = servers.start(server, case)
@@ -495,15 +507,17 @@ def run(asked, servers, wrk, directory):
     if any(syscalls is None for syscalls, _ in results.counted.values()):
         results.missing.append({"not measured": "system calls",
                                 "because": "perf is not there, or the kernel has no raw_syscalls:sys_enter"})
-    for turn in range(max(asked.rounds or CASES[case][2] for case in plan)):
+    def rounds(case, server):
+        return asked.rounds or (CASES[case][2] if server in EXPECTED_OF else ROUNDS)
+
+    for turn in range(max((rounds(case, server) for case in plan for server in plan[case]), default=0)):
         for case in random.sample(list(plan), len(plan)):
-            if turn >= (asked.rounds or CASES[case][2]):
-                continue
-            for server in random.sample(list(plan[case]), len(plan[case])):
+            turns = [server for server in plan[case] if turn < rounds(case, server)]
+            for server in random.sample(turns, len(turns)):
                 done = measure(plan[case][server], wrk, case, asked.seconds)
                 results.turns.setdefault((case, server), []).append(done)
     rows = [results.row(case, server) for case in plan for server in plan[case]]
-    rows += [told for name in PROGRAMS if (told := version(name))] + results.missing
+    rows += [version(name) for name in wanted if name in PROGRAMS] + results.missing
     return rows, results.figures()
 
 

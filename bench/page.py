@@ -199,6 +199,14 @@ def result(found):
                    f"of their clients' SYNs under a flood at full speed, the kernel alone "
                    f"{percent(figures['kernel_own_syn_full'])}. Of {cell(round(figures['socket_connections']))} answers "
                    f"{cell(round(figures['socket_wrong']))} were another connection's.")
+    if has("http_keepalive64_cpu_over_floor", "http_keepalive64_cpu_over_nginx", "http_keepalive64_floor_over_nginx"):
+        out.append(f"A request of 64 keep-alive connections takes {figures['http_keepalive64_cpu_over_floor']:.2f} times the "
+                   f"processor time of a bare io_uring loop and {figures['http_keepalive64_cpu_over_nginx']:.2f} times that of "
+                   f"nginx, of which the loop takes {figures['http_keepalive64_floor_over_nginx']:.2f}.")
+    if has("http_close_cpu_over_nginx", "http_close_floor_over_nginx", "http_capture_extra_close"):
+        out.append(f"A connection per request with capture takes {figures['http_close_cpu_over_nginx']:.2f} times that of "
+                   f"nginx (the loop {figures['http_close_floor_over_nginx']:.2f}), and "
+                   f"{figures['http_capture_extra_close']:.2f} times what it takes without capture.")
     missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
     expected = sum(name in EXPECTED for name in figures)
     if expected:
@@ -318,24 +326,26 @@ benchmark("hostile", """
     `tools/bench hostile`.""")
 benchmark("http", """
     What a request costs HTTP servers on one processor, on loopback, with wrk on another one: processor time, user and
-    system, of all processes of the server, and its system calls. In each round the servers take turns in random order;
-    times are medians of the rounds, ratios of processor time medians of the rounds' ratios. The loops are the floor
-    under all of them: they send the same response to whatever ends with an empty line and do nothing else (bench/). synfp has
-    minimal handlers, default options and, unless it is said, no capture; the others log nothing, close no connection by themselves and
-    answer with the same body. wrk keeps its processor busy in most cases, so requests/s are wrk's more than the
-    server's, and latencies are those of a queue. "close" is a connection per request, "reconnect 10" one per ten on
-    average; "pipelined 16" sends sixteen requests at once. To accept the
-    connections is counted too, which tells for 4,096. "strict" is reuseport with saved_syn behind it
-    (capture::first_of). On loopback the kernel handles a segment within the send, so what a program takes for SYNs is time of the
-    client: it is counted apart, as BPF ns per request, by the kernel's statistics, and
-    `http_capture_extra_close_with_program` adds it to the server. XDP on lo is generic and sees the server's own segments
-    too. `tools/bench http`; `python3 bench/http-servers.py --list` shows how to run a part of it.""",
+    system, of all processes of the server, and its system calls. In each round the servers take turns in random
+    order; times are medians of the rounds, ratios are medians of the rounds' ratios. The loops are the floor under
+    all of them: they send the same response to whatever ends with an empty line and do nothing else
+    (bench/http_floor_*). synfp has minimal handlers, default options and, unless it is said, no capture; the others
+    log nothing, end no connection by themselves and answer with the same body. wrk keeps its processor busy in most
+    cases, so requests/s are wrk's more than the server's, and latencies are those of a queue. "close" is a connection
+    per request, "reconnect 10" one per ten on average; there h2o gains much by TCP_DEFER_ACCEPT, which the others do
+    not set; "pipelined 16" sends sixteen requests at once. To accept the connections is counted too, which tells with
+    4,096 of them. "strict" is reuseport with saved_syn behind it (capture::first_of). On loopback the kernel handles
+    a segment within the send, so what a program takes for SYNs is time of the client: it is counted apart, as BPF ns
+    per request, by the kernel's statistics, and `http_capture_extra_close_with_program` adds it to the server. XDP on
+    lo is generic and sees the server's own segments too. `tools/bench http`; `python3 bench/http-servers.py --list`
+    shows the parts that can be run alone.""",
           ("http-connections.svg", "Processor time per request, keep-alive", "connections", "us",
            http("connections", "CPU us"), {"log_x": True, "log_y": True}),
           ("http-p99.svg", "99th percentile of latency, keep-alive", "connections", "us",
            http("connections", "p99 us"), {"log_x": True, "log_y": True}),
           ("http-churn.svg", "Processor time per request, 64 connections at a time", "connections per request", "us",
-           http({"keep-alive 64": 0, "reconnect 10": 0.1, "close": 1}, "CPU us"), {}),
+           http({"keep-alive 64": 0, "reconnect 10": 0.1, "close": 1}, "CPU us"),
+           {"log_y": True}),
           ("http-bodies.svg", "Processor time per request by size of the body", "bytes", "us",
            http({"keep-alive 64": 13, "1 KiB": 1024, "64 KiB": 65536, "1 MiB": 1048576}, "CPU us"),
            {"log_x": True, "log_y": True}))
