@@ -2,6 +2,8 @@
 // Memory for coroutine frames and per-connection state: a thread-local pool of size classes.
 #pragma once
 
+#include <pthread.h>
+
 #include <bit>
 #include <compare>
 #include <cstddef>
@@ -101,14 +103,28 @@ class frame_pool {
 
   enum class state : std::uint8_t { fresh, live, exiting };
 
-  // Returns the lists to the heap when the thread ends. The lists themselves are trivially destructible:
-  // other thread-local objects may free frames after this destructor has run.
-  struct cleaner {
-    cleaner() noexcept { state_ = state::live; }
-    ~cleaner() {
+  // Returns the lists to the heap when the thread ends. By a key, not by a thread-local object: glibc ends
+  // the process if it has no memory to note the destructor of such an object. The lists themselves are
+  // trivially destructible: others may free frames after this has run.
+  class exit_key {
+   public:
+    exit_key() noexcept : made_(::pthread_key_create(&key_, &exit_key::thread_ends) == 0) {}
+    ~exit_key() {  // the code may go too, with a library that is unloaded
+      if (made_) ::pthread_key_delete(key_);
+    }
+    exit_key(const exit_key&) = delete;
+    exit_key& operator=(const exit_key&) = delete;
+
+    bool note_thread() const noexcept { return made_ && ::pthread_setspecific(key_, lists_) == 0; }
+
+   private:
+    static void thread_ends(void*) noexcept {
       state_ = state::exiting;
       empty_lists();
     }
+
+    pthread_key_t key_{};
+    bool made_;
   };
 
   static void empty_lists() noexcept {
@@ -148,12 +164,11 @@ class frame_pool {
         kept_per_class > blocks_per_class * size ? kept_per_class : blocks_per_class * size;
     return state_ == state::live && l.bytes + size <= most;
   }
-  // With a thread's first block, not when it is first freed: glibc ends the process if it has no memory for
-  // the destructor of a thread-local object.
+  // Without that, for want of memory or of keys, nothing is kept, and the next block tries again.
   static void clean_at_exit() noexcept {
     if (state_ != state::fresh) return;
-    static thread_local cleaner at_exit;
-    (void)at_exit;
+    static const exit_key key;
+    if (key.note_thread()) state_ = state::live;
   }
 
   static constexpr unsigned class_of(std::size_t size) noexcept {

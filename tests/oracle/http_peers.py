@@ -5,7 +5,7 @@ request that one of them refuses, and must not disagree with any of them on wher
 request goes a good one: who has another opinion of where the first ends sees another second one. The number of requests,
 their methods and their bodies are compared.
 
-Usage: http.py SERVER [--llhttp PROGRAM] [--corpora DIRECTORY] [--count N] [--seed N] [--only INDEX] [--need PEERS]
+Usage: http_peers.py SERVER [--llhttp PROGRAM] [--corpora DIRECTORY] [--count N] [--seed N] [--only INDEX] [--need PEERS]
 [--mode saw|streams].
 SERVER is the program of conformance_server.cpp, PROGRAM that of llhttp.cpp. Peers that are not installed are named as
 not compared; --need llhttp,node,nginx makes that an error. Each difference that is known and right is in KNOWN."""
