@@ -243,6 +243,7 @@ class watcher {
 template <class Seen, class Serve>
 task<> serve_proxied(net::accepted a, net::listener& listener, net::proxies& known, const Seen& seen,
                      const Serve& serve) {
+  // NOLINTNEXTLINE(bugprone-use-after-move): clang-tidy 14 takes the move into the frame for one of `a`
   const auto header = co_await known.read_header(a);
   if (!header) co_return;
   seen(a, listener);
