@@ -134,8 +134,8 @@ TEST(net_proxy_protocol, refuses_version_2_that_is_not_as_specified) {
 TEST(net_proxy_protocol, fields_stay_within_the_header) {
   const std::string start(proxy_v4_addresses);
   const std::string good =
-      proxy_v2(0x21, 0x11, start + proxy_tlv_field(4, "") + proxy_tlv_field(0xE5, "syn"));
-  const auto p = parse(good + "more");
+      proxy_v2(0x21, 0x11, start + proxy_tlv_field(4, "") + proxy_tlv_field(0xE5, "syn")) + "more";
+  const auto p = parse(good);
   ASSERT_TRUE(p.header);
   const auto value = p.header->tlv(0xE5);
   ASSERT_TRUE(value);
