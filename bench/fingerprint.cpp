@@ -33,6 +33,8 @@
 #include <vector>
 
 #include <synfp/fingerprint/identify.hpp>
+#include <synfp/fingerprint/ja3.hpp>
+#include <synfp/fingerprint/ja4.hpp>
 #include <synfp/json.hpp>
 #include <synfp/tls/hello_parser.hpp>
 

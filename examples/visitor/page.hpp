@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +14,6 @@
 #include <string>
 #include <string_view>
 
-#include <synfp/detail/big_endian.hpp>
 #include <synfp/fingerprint/haproxy.hpp>
 #include <synfp/fingerprint/identify.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
@@ -23,6 +21,7 @@
 #include <synfp/fingerprint/p0f.hpp>
 #include <synfp/fingerprint/pfos.hpp>
 #include <synfp/fingerprint/satori.hpp>
+#include <synfp/http/accept.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
 
@@ -55,6 +54,10 @@ inline text escaped(std::string_view from) {
   }
   return to;
 }
+
+/// Numbers as they are on the wire.
+inline unsigned u16(const std::uint8_t* at) { return unsigned{at[0]} << 8 | at[1]; }
+inline std::uint32_t u32(const std::uint8_t* at) { return std::uint32_t{u16(at)} << 16 | u16(at + 2); }
 
 /// Builds the page; one use.
 class page {
@@ -183,7 +186,7 @@ class page {
            {13, "fragment offset", number((at[6] & 31U) << 8 | at[7])}});
       row({{8, "TTL", number(ip.ttl())},
            {8, "protocol", number(ip.protocol())},
-           {16, "checksum", hex(synfp::detail::load_be16(at + 10), 4)}});
+           {16, "checksum", hex(u16(at + 10), 4)}});
       row({{32, "source", std::string(syn.source().address_text().view())}});
       row({{32, "destination", std::string(syn.destination().address_text().view())}});
       raw_words(syn.ip_options());
@@ -208,7 +211,7 @@ class page {
          {4, "reserved", number((at[ip_bytes(syn) + 12] & 15U))},
          {8, "flags", flags(tcp.flags())},
          {16, "window", number(tcp.window())}});
-    row({{16, "checksum", hex(synfp::detail::load_be16(at + ip_bytes(syn) + 16), 4)},
+    row({{16, "checksum", hex(u16(at + ip_bytes(syn) + 16), 4)},
          {16, "urgent pointer", number(tcp.urgent_pointer())}});
     raw_words(tcp.option_bytes());
     end_drawing();
@@ -316,14 +319,14 @@ class page {
     const auto& d = o.data;
     if (o.kind == synfp::tcp_option::mss && d.size() == 2)
       return fmt::format("Segments of at most {} bytes, please: the link&#39;s MTU less the headers.",
-                         synfp::detail::load_be16(d.data()));
+                         u16(d.data()));
     if (o.kind == synfp::tcp_option::window_scale && d.size() == 1)
       return fmt::format("My windows will be times 2<sup>{}</sup> (RFC 7323).", d[0]);
     if (o.kind == synfp::tcp_option::sack_permitted)
       return "I understand selective acknowledgments (RFC 2018).";
     if (o.kind == synfp::tcp_option::timestamps && d.size() == 8)
       return fmt::format("My clock says {} (RFC 7323). Most systems add a random offset per connection.",
-                         synfp::detail::load_be32(d.data()));
+                         u32(d.data()));
     if (o.kind == synfp::tcp_option::nop) return "Padding, to align what follows.";
     if (o.kind == 34) return "TCP Fast Open (RFC 7413).";
     if (o.kind == 30) return "Multipath TCP (RFC 8684).";
@@ -371,41 +374,10 @@ class page {
   text out_;
 };
 
-/// Of an element of Accept, in thousandths (RFC 9110 12.4.2); what is malformed is not wanted.
-inline unsigned weight_of(std::string_view range) {
-  while (true) {
-    const auto semicolon = range.find(';');
-    if (semicolon == range.npos) return 1000;
-    range = range.substr(semicolon + 1);
-    std::string_view parameter = synfp::http::detail::trim(range.substr(0, range.find(';')));
-    if (parameter.size() < 3 || (parameter[0] | 32) != 'q' || parameter[1] != '=') continue;
-    parameter.remove_prefix(2);
-    unsigned weight = 0, unit = 1000;
-    for (const char c : parameter) {
-      if (c == '.' && unit == 100) continue;
-      if (c < '0' || c > '9' || unit == 0) return 0;
-      weight += static_cast<unsigned>(c - '0') * unit;
-      unit /= 10;
-    }
-    return weight <= 1000 ? weight : 0;
-  }
-}
-
-/// Whether HTML is asked for, and JSON not more (RFC 9110 12.5.1): browsers do that, programs that take
-/// anything do not.
+/// Whether HTML is asked for, and JSON not more: browsers do that, programs that take anything do not.
 inline bool wants_page(const synfp::http::request& q) {
-  unsigned html = 0, json = 0;
-  for (const auto field : q.headers()) {
-    if (!synfp::http::detail::equal(field.name, "accept")) continue;
-    for (std::string_view rest = field.value; !rest.empty();) {
-      const std::string_view range = rest.substr(0, rest.find(','));
-      rest.remove_prefix(std::min(rest.size(), range.size() + 1));
-      const std::string_view type = synfp::http::detail::trim(range.substr(0, range.find(';')));
-      if (synfp::http::detail::equal(type, "text/html")) html = weight_of(range);
-      if (synfp::http::detail::equal(type, "application/json")) json = weight_of(range);
-    }
-  }
-  return html != 0 && html >= json;
+  const unsigned html = synfp::http::accept_weight(q, "text/html");
+  return html != 0 && html >= synfp::http::accept_weight(q, "application/json");
 }
 
 inline synfp::http::response asset(std::string_view type, std::string_view body) {

@@ -11,7 +11,6 @@
 #include <utility>  // exchange
 
 #include <synfp/capture/lookup.hpp>
-#include <synfp/detail/json_hello.hpp>
 #include <synfp/detail/json_syn.hpp>
 #include <synfp/detail/json_writer.hpp>
 #include <synfp/endpoint.hpp>
@@ -22,7 +21,6 @@
 #include <synfp/fingerprint/pfos.hpp>
 #include <synfp/fingerprint/satori.hpp>
 #include <synfp/syn_record.hpp>
-#include <synfp/tls/client_hello.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 
@@ -66,16 +64,6 @@ void append_json(Text& out, const syn_record& syn) {
   writer.put(R"(,"raw":")");
   writer.hexadecimal(syn.bytes());
   writer.put(R"("})");
-  writer.flush();
-}
-
-/// The object "hello": what a TLS client offers, codes as numbers in wire order (772 is TLS 1.3), and its
-/// fingerprints. `version` is the highest one offered. A list that was not sent is empty. A byte of a name
-/// that is not UTF-8 becomes U+FFFD.
-template <class Text>
-void append_json(Text& out, const tls::client_hello& hello) {
-  detail::json_writer writer(out);
-  detail::write_json_hello(writer, hello);
   writer.flush();
 }
 

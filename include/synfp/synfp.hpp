@@ -25,6 +25,7 @@
 #include <synfp/fingerprint/p0f.hpp>       // IWYU pragma: export
 #include <synfp/fingerprint/pfos.hpp>      // IWYU pragma: export
 #include <synfp/fingerprint/satori.hpp>    // IWYU pragma: export
+#include <synfp/http/accept.hpp>           // IWYU pragma: export
 #include <synfp/http/access_log.hpp>       // IWYU pragma: export
 #include <synfp/http/body_reader.hpp>      // IWYU pragma: export
 #include <synfp/http/events.hpp>           // IWYU pragma: export
@@ -36,6 +37,7 @@
 #include <synfp/io/offload.hpp>            // IWYU pragma: export
 #include <synfp/io/timer.hpp>              // IWYU pragma: export
 #include <synfp/json.hpp>                  // IWYU pragma: export
+#include <synfp/json_hello.hpp>            // IWYU pragma: export
 #include <synfp/net/server.hpp>            // IWYU pragma: export
 #include <synfp/net/stop_on_signal.hpp>    // IWYU pragma: export
 #include <synfp/open_metrics.hpp>          // IWYU pragma: export

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <synfp/json.hpp>
+#include <synfp/json_hello.hpp>
 #include <synfp/tls/hello_parser.hpp>
 
 namespace {

@@ -3,6 +3,7 @@
 // The client never blocks: what cannot be sent yet is sent later.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <synfp/io/buffer.hpp>
@@ -232,6 +234,16 @@ class memory_link {
 
  private:
   std::shared_ptr<memory_pipes> pipes_;
+};
+
+/// For TYPED_TEST_SUITE: everything in http/ holds over both, since nothing there depends on what carries the
+/// bytes.
+using links = testing::Types<socket_link, memory_link>;
+struct link_names {
+  template <class Link>
+  static std::string GetName(int) {
+    return std::is_same_v<Link, socket_link> ? "socket" : "memory";
+  }
 };
 
 }  // namespace synfp::test

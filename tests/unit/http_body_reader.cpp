@@ -169,14 +169,7 @@ class http_body_reader : public testing::Test {
   routes_type routes = make_routes(w);
   using link = test::http_link<Link, routes_type>;
 };
-using links = testing::Types<test::socket_link, test::memory_link>;
-struct link_names {
-  template <class Link>
-  static std::string GetName(int) {
-    return std::is_same_v<Link, test::socket_link> ? "socket" : "memory";
-  }
-};
-TYPED_TEST_SUITE(http_body_reader, links, link_names);
+TYPED_TEST_SUITE(http_body_reader, test::links, test::link_names);
 
 TYPED_TEST(http_body_reader, both_framings_and_then_the_next_request) {
   typename TestFixture::link c(*this->ring, this->routes);

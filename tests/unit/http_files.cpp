@@ -114,14 +114,7 @@ class http_files : public testing::Test {
   std::unique_ptr<io::ring> ring;
   routes_type routes;
 };
-using links = testing::Types<test::socket_link, test::memory_link>;
-struct link_names {
-  template <class Link>
-  static std::string GetName(int) {
-    return std::is_same_v<Link, test::socket_link> ? "socket" : "memory";
-  }
-};
-TYPED_TEST_SUITE(http_files, links, link_names);
+TYPED_TEST_SUITE(http_files, test::links, test::link_names);
 
 TYPED_TEST(http_files, of_all_sizes) {
   for (const std::size_t n : {0U, 1U, 1000U, 32U * 1024U, 32U * 1024U + 1U, 3'000'000U}) {

@@ -135,8 +135,8 @@ class http_observer : public testing::Test {
               http::get<"/throw">(
                   +[](const http::request&) -> http::response { throw std::runtime_error("no"); })};
 };
-using links = testing::Types<test::socket_link, test::memory_link>;
-TYPED_TEST_SUITE(http_observer, links);
+
+TYPED_TEST_SUITE(http_observer, test::links, test::link_names);
 
 TYPED_TEST(http_observer, sees_every_response) {
   const std::string got = this->exchange(

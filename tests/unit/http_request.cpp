@@ -4,6 +4,7 @@
 #include <string>
 #include <type_traits>
 
+#include <synfp/http/accept.hpp>
 #include <synfp/http/request.hpp>
 
 namespace {
@@ -40,6 +41,24 @@ TEST(http_request, shows_what_was_parsed) {
     seen += std::string(f.name) + "=" + std::string(f.value) + ";";
   EXPECT_EQ(seen, "Host=h:1;X-One=1;x-one=2;Connection=keep-alive;Content-Length=2;");
   EXPECT_EQ(r.headers().size(), 5U);
+}
+
+TEST(http_request, says_what_it_accepts) {
+  const auto weight = [](const std::string& fields, std::string_view type) {
+    std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n";
+    http::request_parser parser;
+    if (parser.parse(bytes) != http::parse_status::complete) ADD_FAILURE() << fields;
+    const endpoint e;
+    return http::accept_weight(http::request(parser, e, e), type);
+  };
+  EXPECT_EQ(weight("", "a/b"), 0U);
+  EXPECT_EQ(weight("Accept: a/b\r\n", "a/b"), 1000U);
+  EXPECT_EQ(weight("Accept: x/y ,A/B ; level=1; Q=0.25\r\n", "a/b"), 250U);
+  EXPECT_EQ(weight("Accept: a/b;q=0.5, a/b;q=0.75, a/b;q=0.1\r\n", "a/b"), 750U);
+  EXPECT_EQ(weight("Accept: x/y\r\nAccept: a/b;q=0.001\r\n", "a/b"), 1U);
+  for (const char* none :
+       {"*/*", "a/*", "a/bc", "a/b;q=0", "a/b;q=0.000", "a/b;q=2", "a/b;q=x", "a/b;q=0.1234", ",", ";"})
+    EXPECT_EQ(weight(std::string("Accept: ") + none + "\r\n", "a/b"), 0U) << none;
 }
 
 TEST(http_request, a_request_without_fields) {

@@ -174,14 +174,7 @@ std::size_t count(const std::string& wire, std::string_view what) {
 /// Everything holds over a socket and over memory: nothing in http/ depends on what carries the bytes.
 template <class Link>
 class http_serve : public testing::Test {};
-using links = testing::Types<test::socket_link, test::memory_link>;
-struct link_names {
-  template <class Link>
-  static std::string GetName(int) {
-    return std::is_same_v<Link, test::socket_link> ? "socket" : "memory";
-  }
-};
-TYPED_TEST_SUITE(http_serve, links, link_names);
+TYPED_TEST_SUITE(http_serve, test::links, test::link_names);
 
 TYPED_TEST(http_serve, keeps_the_connection_open) {
   connection<TypeParam> c;

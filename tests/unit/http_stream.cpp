@@ -199,14 +199,7 @@ class http_stream : public testing::Test {
   std::vector<std::string> errors;
   using link = test::http_link<Link, routes_type>;
 };
-using links = testing::Types<test::socket_link, test::memory_link>;
-struct link_names {
-  template <class Link>
-  static std::string GetName(int) {
-    return std::is_same_v<Link, test::socket_link> ? "socket" : "memory";
-  }
-};
-TYPED_TEST_SUITE(http_stream, links, link_names);
+TYPED_TEST_SUITE(http_stream, test::links, test::link_names);
 
 TYPED_TEST(http_stream, chunks_and_then_the_next_request) {
   typename TestFixture::link c(*this->ring, this->routes);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <synfp/fingerprint/identify.hpp>
 #include <synfp/json.hpp>
+#include <synfp/json_hello.hpp>
 
 #include <gtest/gtest.h>
 

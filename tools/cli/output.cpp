@@ -18,6 +18,7 @@
 #include <utility>
 
 #include <synfp/json.hpp>
+#include <synfp/json_hello.hpp>
 
 #include "command.hpp"
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 namespace synfp::doctor {
 
@@ -43,7 +43,7 @@ inline std::optional<std::vector<std::uint32_t>> attached_programs(std::uint32_t
 
 /// Empty if this process may not know.
 inline std::string program_name(std::uint32_t id) {
-  const capture::detail::owned_fd program(bpf_prog_get_fd_by_id(id));
+  const synfp::detail::owned_fd program(bpf_prog_get_fd_by_id(id));
   bpf_prog_info info{};
   __u32 length = sizeof info;
   if (program.get() < 0 || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) return {};
@@ -61,7 +61,7 @@ inline std::string program_list(const std::vector<std::uint32_t>& ids) {
 }
 
 /// A program of one instruction that lets everything pass. -1 and errno if the kernel refuses.
-inline capture::detail::owned_fd load_trivial(std::uint32_t type, std::uint32_t attach_type) {
+inline synfp::detail::owned_fd load_trivial(std::uint32_t type, std::uint32_t attach_type) {
   const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
   static constexpr char licence[] = "Dual MIT/GPL";
   bpf_attr load{};
@@ -71,7 +71,7 @@ inline capture::detail::owned_fd load_trivial(std::uint32_t type, std::uint32_t 
   load.license = reinterpret_cast<std::uintptr_t>(licence);
   load.expected_attach_type = attach_type;
   std::memcpy(load.prog_name, "synfp_doctor", sizeof "synfp_doctor");
-  return capture::detail::owned_fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load)));
+  return synfp::detail::owned_fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load)));
 }
 
 }  // namespace synfp::doctor

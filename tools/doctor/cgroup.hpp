@@ -54,13 +54,13 @@ inline cgroup_place find_cgroup() {
 
 /// Attaches a sock_ops program that does nothing to the cgroup, and takes it off again. 0 or an errno.
 inline int try_cgroup_program(int directory) {
-  const capture::detail::owned_fd program = load_trivial(BPF_PROG_TYPE_SOCK_OPS, attach_sock_ops);
+  const synfp::detail::owned_fd program = load_trivial(BPF_PROG_TYPE_SOCK_OPS, attach_sock_ops);
   if (program.get() < 0) return errno;
   bpf_attr link{};
   link.link_create.prog_fd = static_cast<__u32>(program.get());
   link.link_create.target_fd = static_cast<__u32>(directory);
   link.link_create.attach_type = static_cast<__u32>(attach_sock_ops);
-  const capture::detail::owned_fd made(
+  const synfp::detail::owned_fd made(
       static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof link)));
   return made.get() < 0 ? errno : 0;
 }
@@ -90,8 +90,7 @@ inline finding check_cgroup() {
   if (at.outside)
     return finish(status::no, "this process is above the root of its cgroup namespace, at " + *at.path,
                   "a program on a cgroup outside may cover its sockets; ask there");
-  const capture::detail::owned_fd directory(
-      ::open(at.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const synfp::detail::owned_fd directory(::open(at.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0)
     return finish(status::unknown, "cannot open " + at.directory() + " (" + std::strerror(errno) + ")",
                   "mount the hierarchy that this process is in");

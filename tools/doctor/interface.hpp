@@ -38,7 +38,7 @@ struct interface_state {
 
 inline interface_state look_at(const std::string& name, unsigned index) {
   interface_state found;
-  const capture::detail::owned_fd any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const synfp::detail::owned_fd any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   name.copy(request.ifr_name, sizeof request.ifr_name - 1);
   if (::ioctl(any.get(), SIOCGIFFLAGS, &request) == 0) found.up = (request.ifr_flags & IFF_UP) != 0;

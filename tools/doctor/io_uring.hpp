@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/io/detail/refusal.hpp>
 
 #include "finding.hpp"
@@ -40,12 +40,12 @@ inline io_uring_answer try_io_uring() {
     const char* mode;
   };
   io_uring_answer answer;
-  capture::detail::owned_fd ring;
+  synfp::detail::owned_fd ring;
   for (const way& one : {way{single_issuer | defer, "deferred"}, way{coop, "cooperative"}, way{0, "plain"}}) {
     io_uring_params p{};
     p.flags = one.flags | cq_size | clamp | submit_all;
     p.cq_entries = completions;
-    ring = capture::detail::owned_fd(static_cast<int>(::syscall(SYS_io_uring_setup, entries, &p)));
+    ring = synfp::detail::owned_fd(static_cast<int>(::syscall(SYS_io_uring_setup, entries, &p)));
     answer.setup = ring.get() < 0 ? errno : 0;
     answer.mode = one.mode;
     if (answer.setup != EINVAL) break;

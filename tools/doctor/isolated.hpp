@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 #include "finding.hpp"
 
@@ -82,8 +82,8 @@ inline std::vector<finding> isolated(const std::string& name, std::chrono::milli
     detail::run(name, one, [&](finding f) { found.push_back(std::move(f)); });
     return found;
   }
-  const capture::detail::owned_fd from(ends[0]);
-  capture::detail::owned_fd to(ends[1]);
+  const synfp::detail::owned_fd from(ends[0]);
+  synfp::detail::owned_fd to(ends[1]);
   const pid_t child = ::fork();
   if (child < 0) {
     detail::run(name, one, [&](finding f) { found.push_back(std::move(f)); });

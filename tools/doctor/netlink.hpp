@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 namespace synfp::doctor {
 namespace detail {
@@ -76,7 +76,7 @@ class generic_netlink {
   }
 
  private:
-  capture::detail::owned_fd socket_;
+  synfp::detail::owned_fd socket_;
   std::vector<char> answer_;
 };
 

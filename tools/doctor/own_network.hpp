@@ -13,7 +13,7 @@
 #include <cstring>
 #include <string>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 namespace synfp::doctor {
 
@@ -23,7 +23,7 @@ inline std::string enter_own_network() {
   if (::unshare(CLONE_NEWNET) != 0)
     return errno == EPERM ? "a network namespace of its own needs CAP_SYS_ADMIN"
                           : std::string("no network namespace can be made (") + std::strerror(errno) + ")";
-  const capture::detail::owned_fd any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const synfp::detail::owned_fd any(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq lo{};
   std::memcpy(lo.ifr_name, "lo", sizeof "lo");
   if (::ioctl(any.get(), SIOCGIFFLAGS, &lo) != 0)
@@ -36,7 +36,7 @@ inline std::string enter_own_network() {
 
 /// Writes a sysctl of the network namespace: "net/ipv4/tcp_syncookies".
 inline bool write_sysctl(const std::string& name, const std::string& value) {
-  const capture::detail::owned_fd file(::open(("/proc/sys/" + name).c_str(), O_WRONLY | O_CLOEXEC));
+  const synfp::detail::owned_fd file(::open(("/proc/sys/" + name).c_str(), O_WRONLY | O_CLOEXEC));
   return file.get() >= 0 &&
          ::write(file.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size());
 }

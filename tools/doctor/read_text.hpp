@@ -12,13 +12,13 @@
 #include <optional>
 #include <string>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 namespace synfp::doctor {
 
 /// The beginning of a regular file, without the last line's end. Empty, with errno, if it cannot be read.
 inline std::optional<std::string> read_text(const std::string& path, std::size_t most = 4096) {
-  const capture::detail::owned_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const synfp::detail::owned_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat is {};
   if (file.get() < 0 || ::fstat(file.get(), &is) != 0) return std::nullopt;
   if (!S_ISREG(is.st_mode)) {

@@ -100,7 +100,7 @@ class wire {
   }
 
  private:
-  capture::detail::owned_fd socket_;
+  synfp::detail::owned_fd socket_;
 };
 
 inline bool ready(int fd, short events) {
@@ -124,7 +124,7 @@ inline loopback_connection connect_over_loopback(int family, const tested_source
                                 : endpoint::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0);
   loopback.to_sockaddr(address);
   const socklen_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-  const capture::detail::owned_fd listener(
+  const synfp::detail::owned_fd listener(
       ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
   const int on = 1;
   if (listener.get() < 0 || ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
@@ -140,7 +140,7 @@ inline loopback_connection connect_over_loopback(int family, const tested_source
       ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &bound) != 0)
     return failed("listen");
   const detail::wire wire;
-  const capture::detail::owned_fd client(
+  const synfp::detail::owned_fd client(
       ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
   if (client.get() < 0 ||
       (::connect(client.get(), reinterpret_cast<sockaddr*>(&address), bound) != 0 && errno != EINPROGRESS))
@@ -148,7 +148,7 @@ inline loopback_connection connect_over_loopback(int family, const tested_source
   errno = ETIMEDOUT;
   if (!detail::ready(client.get(), POLLOUT) || !detail::ready(listener.get(), POLLIN))
     return failed("finish a handshake over loopback");
-  const capture::detail::owned_fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const synfp::detail::owned_fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   capture::connection c;
   c.fd = accepted.get();
   if (c.fd < 0 || !net::detail::socket_name(::getpeername, c.fd, c.peer) ||
@@ -269,7 +269,7 @@ class own_cgroup {
 
  private:
   static bool enter(const std::string& directory) {
-    const capture::detail::owned_fd file(::open((directory + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    const synfp::detail::owned_fd file(::open((directory + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
     return file.get() >= 0 && ::write(file.get(), "0", 1) == 1;
   }
   std::string directory_, before_;

@@ -8,12 +8,12 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 
 namespace synfp::tools {
 
 /// Closes its descriptor.
-using fd = capture::detail::owned_fd;
+using fd = synfp::detail::owned_fd;
 
 /// What went wrong and what to do.
 struct failure : std::runtime_error {

@@ -13,13 +13,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <synfp/capture/detail/handover.hpp>
+#include <synfp/detail/unix_socket.hpp>
 
 #include "../support/fd.hpp"
 
@@ -29,10 +29,9 @@ class client_socket {
  public:
   /// For root, and the group if there is one. Throws what is in the way: also another daemon, by its number.
   client_socket(const std::string& path, std::optional<gid_t> group) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) throw failure("the path of --socket is too long: " + path);
-    std::memcpy(address.sun_path, path.c_str(), path.size());
+    const auto found = synfp::detail::unix_address(path);
+    if (!found) throw failure("the path of --socket is too long: " + path);
+    const sockaddr_un& address = *found;
     socket_ = fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     must(static_cast<bool>(socket_), "open a Unix socket");
     struct stat before {};

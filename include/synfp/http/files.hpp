@@ -16,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/http/date.hpp>
 #include <synfp/http/detail/file_path.hpp>
 #include <synfp/http/detail/preconditions.hpp>
@@ -37,7 +37,7 @@ namespace http {
 
 namespace detail {
 
-using capture::detail::owned_fd;
+using synfp::detail::owned_fd;
 
 /// openat2() below a directory.
 struct open_below {

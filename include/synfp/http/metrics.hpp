@@ -15,6 +15,7 @@
 
 #include <synfp/capture/lookup.hpp>
 #include <synfp/fingerprint/p0f.hpp>
+#include <synfp/http/accept.hpp>
 #include <synfp/http/detail/per_thread.hpp>
 #include <synfp/http/detail/space_saving.hpp>
 #include <synfp/http/observer.hpp>
@@ -210,8 +211,7 @@ class metrics {
   template <class More>
   auto page(More more) const {
     return [this, more = std::move(more)](const request& q) {
-      const bool open =
-          q.header("accept").value_or("").find("application/openmetrics-text") != std::string_view::npos;
+      const bool open = accept_weight(q, "application/openmetrics-text") != 0;
       const auto format = open ? metrics_format::open_metrics : metrics_format::text;
       text_type out;
       open_metrics writer(out, format);

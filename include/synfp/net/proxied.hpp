@@ -140,7 +140,7 @@ class proxies {
     if (!raw) return;
     const auto record = syn_record::from_bytes(*raw);
     if (!record || record->source() != a.peer || record->destination() != a.local ||
-        (record->tcp().flags() & 0x12) != 0x02) {
+        (record->tcp().flags() & (tcp_view::syn | tcp_view::ack)) != tcp_view::syn) {
       count(counts_.bad_syns);
       return;
     }

@@ -345,9 +345,9 @@ class server {
         shared_->kept.push_back({std::exchange(first, false), copy});
       }
     }
-    if (shared_->kept.size() > detail::handover_most)
+    if (shared_->kept.size() > synfp::detail::most_passed)
       return setup_error{errc::invalid, 0,
-                         "at most " + std::to_string(detail::handover_most) +
+                         "at most " + std::to_string(synfp::detail::most_passed) +
                              " listening sockets can be handed over; use fewer threads or addresses"};
     return {};
   }

@@ -25,11 +25,13 @@
 #include <synfp/capture/detail/hook_traits.hpp>
 #include <synfp/capture/detail/libbpf.hpp>
 #include <synfp/capture/detail/load_failure.hpp>
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// Attaches to the listen group of a socket that is bound and does not listen yet.
 inline setup_result<void> attach_to_listen_group(int program, int fd) {

@@ -23,11 +23,13 @@
 #include <utility>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// A request of rtnetlink about traffic control.
 class tc_request {

@@ -18,11 +18,13 @@
 #include <vector>
 
 #include <synfp/capture/detail/hook_traits.hpp>
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// The capabilities that `where` needs and this thread does not have, comma separated; empty if none is
 /// missing.

@@ -22,7 +22,6 @@
 #include <synfp/capture/detail/libbpf.hpp>
 #include <synfp/capture/detail/load_failure.hpp>
 #include <synfp/capture/detail/netns_cookie.hpp>
-#include <synfp/capture/detail/owned_fd.hpp>
 #include <synfp/capture/detail/pins.hpp>
 #include <synfp/capture/pin.hpp>
 #include <synfp/capture/probe_options.hpp>
@@ -30,11 +29,14 @@
 #include <synfp/detail/bpf_object.hpp>
 #include <synfp/detail/bpf_request_object.hpp>
 #include <synfp/detail/describe.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/probe_config.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// Maps of a probe whose process is gone, for the next one to go on with; -1: none.
 struct kept_maps {

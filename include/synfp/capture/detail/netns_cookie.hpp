@@ -10,11 +10,13 @@
 #include <cstring>
 #include <string>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// The cookie of the calling thread's network namespace: a number that no other has had since the machine
 /// started.

@@ -18,11 +18,13 @@
 
 #include <synfp/abi.h>
 #include <synfp/capture/detail/handover.hpp>
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/setup_error.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace capture::detail {
+
+using synfp::detail::owned_fd;
 
 /// The files of a pinned probe; the last one only of a listener's.
 inline constexpr const char* pin_names[] = {"table", "meta", "counts", "program"};

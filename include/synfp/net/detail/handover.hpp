@@ -15,12 +15,14 @@
 #include <cstdio>  // rename
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <synfp/capture/detail/owned_fd.hpp>
+#include <synfp/detail/owned_fd.hpp>
+#include <synfp/detail/unix_socket.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/net/listening_sockets.hpp>
 #include <synfp/setup_error.hpp>
@@ -28,26 +30,20 @@
 SYNFP_BEGIN_NAMESPACE
 namespace net::detail {
 
-using capture::detail::owned_fd;
+using synfp::detail::owned_fd;
+using synfp::detail::receive_descriptors;
+using synfp::detail::send_descriptors;
+using synfp::detail::unix_address;
 
 /// What both ends say. The version is part of the greeting: another one is refused.
 inline constexpr std::string_view handover_greeting = "synfp hand-over 1\n";
 inline constexpr std::string_view handover_ready = "ready\n";
-inline constexpr std::size_t handover_most = 253;  ///< SCM_MAX_FD
 
 inline setup_error handover_error(const std::string& path, std::string_view what, int number) {
   std::string text = "cannot ";
   text.append(what).append(" ").append(path);
   if (number != 0) text.append(" (").append(std::strerror(number)).append(")");
   return {errc::system, number, std::move(text)};
-}
-
-inline std::optional<sockaddr_un> unix_address(const std::string& path) noexcept {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
 }
 
 /// The other end runs as this user, or as root.
@@ -87,23 +83,7 @@ class cancel_at_stop {
 
 /// Sends the greeting with `sockets`. Does not wait: a fresh Unix socket has room.
 inline bool send_sockets(int to, const std::vector<int>& sockets) noexcept {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(handover_most * sizeof(int))> control{};
-  iovec text{const_cast<char*>(handover_greeting.data()), handover_greeting.size()};
-  msghdr message{};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  if (!sockets.empty() && sockets.size() <= handover_most) {
-    const std::size_t bytes = sockets.size() * sizeof(int);
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(header), sockets.data(), bytes);
-  }
-  return ::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-         static_cast<ssize_t>(handover_greeting.size());
+  return send_descriptors(to, std::as_bytes(std::span(handover_greeting)), sockets);
 }
 
 /// The process that is to be replaced, and what it gave us. Destroying it without ready() leaves that one as
@@ -141,31 +121,22 @@ inline setup_result<std::optional<predecessor>> ask_predecessor(const std::strin
   if (::poll(&readable, 1, 5000) != 1)
     return handover_error(path, "take over sockets: nobody answers at", ETIMEDOUT);
   std::array<char, handover_greeting.size() + 1> text{};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(handover_most * sizeof(int))> control{};
-  iovec part{text.data(), text.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t n = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  auto received = receive_descriptors(fd, std::as_writable_bytes(std::span(text)), MSG_DONTWAIT);
+  const ssize_t n = received.bytes;
+  const int number = n < 0 ? errno : 0;
   setup_result<void> outcome;
-  if (n > 0) {
-    for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
-      if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
-      const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (std::size_t i = 0; i != count; ++i) {
-        int each = -1;
-        std::memcpy(&each, CMSG_DATA(h) + i * sizeof each, sizeof each);
-        auto added = before.sockets.add(each, path);
-        if (!added && outcome) outcome = std::move(added);
-      }
-    }
+  for (owned_fd& each : received.fds) {
+    auto added = before.sockets.add(each.release(), path);
+    if (!added && outcome) outcome = std::move(added);
   }
+  if (received.truncated)
+    return setup_error{errc::system, EMFILE,
+                       "cannot take over all sockets that " + path +
+                           " hands over; raise the limit of open files (LimitNOFILE= of systemd, ulimit -n)"};
   if (!outcome) return std::move(outcome).error();
   if (n == 0) return std::optional<predecessor>();  // it is stopping by itself
   if (n < 0 || std::string_view(text.data(), static_cast<std::size_t>(n)) != handover_greeting)
-    return setup_error{errc::incompatible, n < 0 ? errno : 0,
+    return setup_error{errc::incompatible, number,
                        "who listens at " + path +
                            " does not hand over sockets as this version does; stop it before the start"};
   return std::optional<predecessor>(std::move(before));

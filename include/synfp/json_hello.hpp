@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The JSON object of a ClientHello.
+// JSON text of a ClientHello. See json.hpp, which does without the hashes that this needs.
 #pragma once
 
 #include <string_view>
@@ -25,8 +25,14 @@ void write_json_list(json_writer<Text>& out, const List& list, const Write& writ
   out.put(']');
 }
 
+}  // namespace detail
+
+/// The object "hello": what a TLS client offers, codes as numbers in wire order (772 is TLS 1.3), and its
+/// fingerprints. `version` is the highest one offered. A list that was not sent is empty. A byte of a name
+/// that is not UTF-8 becomes U+FFFD.
 template <class Text>
-void write_json_hello(json_writer<Text>& out, const tls::client_hello& hello) {
+void append_json(Text& to, const tls::client_hello& hello) {
+  detail::json_writer out(to);
   const auto number = [&out](auto code) { out.number(code); };
   out.put(R"({"version":)");
   out.number(hello.highest_version());
@@ -39,21 +45,21 @@ void write_json_hello(json_writer<Text>& out, const tls::client_hello& hello) {
     out.put("null");
   }
   out.put(R"(,"alpn":)");
-  write_json_list(out, hello.alpn(), [&out](std::string_view protocol) { out.string(protocol); });
+  detail::write_json_list(out, hello.alpn(), [&out](std::string_view protocol) { out.string(protocol); });
   out.put(R"(,"ciphers":)");
-  write_json_list(out, hello.ciphers(), number);
+  detail::write_json_list(out, hello.ciphers(), number);
   out.put(R"(,"extensions":)");
-  write_json_list(out, hello.extensions(), [&out](const tls::extension& e) { out.number(e.type); });
+  detail::write_json_list(out, hello.extensions(), [&out](const tls::extension& e) { out.number(e.type); });
   out.put(R"(,"groups":)");
-  write_json_list(out, hello.groups(), number);
+  detail::write_json_list(out, hello.groups(), number);
   out.put(R"(,"key_shares":)");
-  write_json_list(out, hello.key_shares(), [&out](const tls::key_share& s) { out.number(s.group); });
+  detail::write_json_list(out, hello.key_shares(), [&out](const tls::key_share& s) { out.number(s.group); });
   out.put(R"(,"signature_algorithms":)");
-  write_json_list(out, hello.signature_algorithms(), number);
+  detail::write_json_list(out, hello.signature_algorithms(), number);
   out.put(R"(,"versions":)");
-  write_json_list(out, hello.versions(), number);
+  detail::write_json_list(out, hello.versions(), number);
   out.put(R"(,"point_formats":)");
-  write_json_list(out, hello.point_formats(), number);
+  detail::write_json_list(out, hello.point_formats(), number);
   out.put(R"(,"grease":)");
   out.boolean(hello.has_grease());
   out.put(R"(,"ja3":)");
@@ -71,7 +77,7 @@ void write_json_hello(json_writer<Text>& out, const tls::client_hello& hello) {
   out.put(R"(,"steady":)");
   out.plain(fingerprint::steady(hello).view());
   out.put('}');
+  out.flush();
 }
 
-}  // namespace detail
 SYNFP_END_NAMESPACE

@@ -9,7 +9,7 @@
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
-namespace capture::detail {
+namespace detail {
 
 class owned_fd {
  public:
@@ -32,5 +32,5 @@ class owned_fd {
   int fd_ = -1;
 };
 
-}  // namespace capture::detail
+}  // namespace detail
 SYNFP_END_NAMESPACE
