@@ -2,6 +2,7 @@
 #include <synfp/net/listening_sockets.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -308,6 +309,35 @@ TEST(net_handover, refuses_a_path_that_is_something_else) {
       EXPECT_NE(why.find("does not hand over sockets as this version does"), std::string::npos);
     }
   }
+}
+
+// What does not fit is lost for good: to go on with the rest would be to refuse connections in silence.
+TEST(net_handover, a_process_that_cannot_take_all_sockets_does_not_start) {
+  const directory place;
+  const fd other(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto address = synfp::detail::unix_address(place.socket());
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(other.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address), 0);
+  ASSERT_EQ(::listen(other.get(), 4), 0);
+  const fd listener = test::listen_on_loopback();
+  const std::vector<int> three(3, listener.get());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const fd next_number(copy_of(listener));
+  rlimit few = before;
+  few.rlim_cur =
+      static_cast<rlim_t>(next_number.get()) + 1 + 3;  // both ends of the connection, and one socket
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::thread speaker([&] {
+    const fd to(::accept(other.get(), nullptr, nullptr));
+    EXPECT_TRUE(net::detail::send_sockets(to.get(), three));
+  });
+  const auto asked = net::detail::ask_predecessor(place.socket());
+  speaker.join();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(asked);
+  EXPECT_NE(asked.error().message.find("raise the limit of open files"), std::string::npos)
+      << asked.error().message;
 }
 
 }  // namespace
