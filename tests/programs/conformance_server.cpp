@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The server that tests/programs/conformance.py and tests/oracle/http_peers.py talk to. Prints its port and serves
-// until its standard input ends. "routes": those that Http11Probe asks for. "streams": as "saw", by handlers
-// that read the body piece by piece. "saw": every path, and what the handler saw goes into a field of the
-// response. A refusal of the parser has the content type text/refused, so that it cannot be taken for an
-// answer.
+// The server that tests/programs/conformance.py and tests/oracle/http_peers.py talk to. Prints its port and
+// serves until its standard input ends. "routes": those that Http11Probe asks for. "streams": as "saw", by
+// handlers that read the body piece by piece. "saw": every path, and what the handler saw goes into a field
+// of the response. A refusal of the parser has the content type text/refused, so that it cannot be taken for
+// an answer.
 #include <unistd.h>
 
 #include <cstdint>
