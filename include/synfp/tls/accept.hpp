@@ -180,8 +180,7 @@ inline io::task<result<void>> receive_hello(session& s, time_left& left, refusal
       chunk = io::buffer::copy_of(whole);
     }
     const auto message = parser.message();
-    s.hello_bytes =
-        io::buffer::copy_of({reinterpret_cast<const char*>(message.data()), message.size()});
+    s.hello_bytes = io::buffer::copy_of({reinterpret_cast<const char*>(message.data()), message.size()});
     (void)s.hello.assign(bytes_of(s.hello_bytes.view()));  // it was good above
     s.fed = chunk.size();
     s.pipe.feed(std::move(chunk));

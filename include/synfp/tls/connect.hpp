@@ -52,8 +52,9 @@ class client_context {
                              : ::SSL_CTX_load_verify_file(c, options.authorities.c_str()) == 1;
     ::ERR_clear_error();
     if (!trusted)
-      return setup_error{errc::invalid, 0,
-                         "'" + options.authorities + "' holds no certificates in PEM format that can be read"};
+      return setup_error{
+          errc::invalid, 0,
+          "'" + options.authorities + "' holds no certificates in PEM format that can be read"};
     return made;
   }
 
@@ -68,8 +69,8 @@ class client_context {
 /// Awaits the handshake with the server that `connection` leads to, whose certificate must be for `name` and
 /// trusted: the TLS connection; errc::invalid if TLS fails, of which `why`, if it is not null, gets the
 /// reason; or what net::stream::read() says.
-inline io::task<result<stream>> connect(net::stream connection, const client_context& context, std::string name,
-                                        std::string* why = nullptr,
+inline io::task<result<stream>> connect(net::stream connection, const client_context& context,
+                                        std::string name, std::string* why = nullptr,
                                         std::chrono::nanoseconds limit = std::chrono::seconds(10)) {
   auto s = std::make_unique<detail::session>(std::move(connection));
   result<void> done = error{errc::invalid, 0};

@@ -64,9 +64,9 @@ struct handshake_counters {
   std::uint64_t completed = 0;  ///< of these
   std::uint64_t resumed = 0;    ///< those with a ticket
   std::uint64_t no_hello = 0;   ///< what came was no ClientHello: see server_context::refusals()
-  std::uint64_t refused = 0;    ///< by OpenSSL, or by the client: nothing in common, a broken message, an alert
-  std::uint64_t late = 0;       ///< not done within context_options::handshake_timeout
-  std::uint64_t left = 0;       ///< the client closed, or the server stopped
+  std::uint64_t refused = 0;  ///< by OpenSSL, or by the client: nothing in common, a broken message, an alert
+  std::uint64_t late = 0;     ///< not done within context_options::handshake_timeout
+  std::uint64_t left = 0;     ///< the client closed, or the server stopped
   std::uint64_t displaced = 0;  ///< made room for others: context_options::handshakes
 };
 
@@ -102,7 +102,8 @@ struct loaded_certificates {
 };
 
 struct atomic_handshake_counters {
-  std::atomic<std::uint64_t> completed{0}, resumed{0}, no_hello{0}, refused{0}, late{0}, left{0}, displaced{0};
+  std::atomic<std::uint64_t> completed{0}, resumed{0}, no_hello{0}, refused{0}, late{0}, left{0},
+      displaced{0};
 };
 
 inline void count(std::atomic<std::uint64_t>& c) noexcept { c.fetch_add(1, std::memory_order_relaxed); }
@@ -120,11 +121,12 @@ struct server_state {
   mutable std::mutex mutex;
   std::shared_ptr<const loaded_certificates> current;
   atomic_handshake_counters counts;
-  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(refusal::key_shares_invalid) + 1> refusals{};
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(refusal::key_shares_invalid) + 1>
+      refusals{};
 };
 
-inline int choose_protocol(::SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                           unsigned offered_size, void* all) noexcept {
+inline int choose_protocol(::SSL*, const unsigned char** chosen, unsigned char* size,
+                           const unsigned char* offered, unsigned offered_size, void* all) noexcept {
   const auto& ours = static_cast<const loaded_certificates*>(all)->protocols;
   unsigned char* found = nullptr;
   if (::SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(ours.data()),
@@ -252,7 +254,8 @@ class server_context {
  public:
 #if defined(__cpp_exceptions)
   /// Reads the files; throws setup_failure.
-  explicit server_context(context_options options) : server_context(value_or_throw(open(std::move(options)))) {}
+  explicit server_context(context_options options)
+      : server_context(value_or_throw(open(std::move(options)))) {}
 #endif
   static setup_result<server_context> open(context_options options) {
     if (options.certificates.empty())

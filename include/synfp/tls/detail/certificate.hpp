@@ -107,13 +107,13 @@ inline setup_result<void> read_chain(certificate& into, const std::string& name)
                            "and, after it, those that lead to its root"};
   ::X509* const leaf = into.chain.front().get();
   if (::X509_cmp_current_time(::X509_get0_notAfter(leaf)) <= 0)
-    return setup_error{errc::invalid, 0,
-                       "the certificate '" + name + "' expired on " + day_of(::X509_get0_notAfter(leaf)) +
-                           "; renew it"};
+    return setup_error{
+        errc::invalid, 0,
+        "the certificate '" + name + "' expired on " + day_of(::X509_get0_notAfter(leaf)) + "; renew it"};
   if (::X509_cmp_current_time(::X509_get0_notBefore(leaf)) > 0)
     return setup_error{errc::invalid, 0,
-                       "the certificate '" + name + "' is valid from " +
-                           day_of(::X509_get0_notBefore(leaf)) + " on; is the clock right?"};
+                       "the certificate '" + name + "' is valid from " + day_of(::X509_get0_notBefore(leaf)) +
+                           " on; is the clock right?"};
   into.names = names_of(leaf);
   return {};
 }
@@ -164,9 +164,9 @@ inline setup_result<void> read_ocsp(certificate& into, const std::string& name) 
     (void)::OCSP_single_get0_status(one, nullptr, nullptr, nullptr, &until);
     into.ocsp_until = until != nullptr ? seconds_of(until) : std::numeric_limits<std::time_t>::max();
     if (into.ocsp_until <= std::time(nullptr))
-      return setup_error{errc::invalid, 0,
-                         "the OCSP response '" + name + "' is out of date since " + day_of(until) +
-                             "; fetch a new one"};
+      return setup_error{
+          errc::invalid, 0,
+          "the OCSP response '" + name + "' is out of date since " + day_of(until) + "; fetch a new one"};
     unsigned char* der = nullptr;
     const int size = i2d_OCSP_RESPONSE(response.get(), &der);
     if (size > 0) into.ocsp.assign(reinterpret_cast<const char*>(der), static_cast<std::size_t>(size));
@@ -205,16 +205,16 @@ inline setup_result<certificate> make_self_signed(const std::vector<std::string>
   good = good && all != nullptr;
   for (const std::string& name : names) {
     if (!good) break;
-    const bool is_address = endpoint::parse(name.find(':') == std::string::npos ? name + ":1" : "[" + name + "]:1")
-                                .has_value();
+    const bool is_address =
+        endpoint::parse(name.find(':') == std::string::npos ? name + ":1" : "[" + name + "]:1").has_value();
     general_name_ptr one(
         ::a2i_GENERAL_NAME(nullptr, nullptr, nullptr, is_address ? GEN_IPADD : GEN_DNS, name.c_str(), 0));
     good = one != nullptr && sk_GENERAL_NAME_push(all.get(), one.get()) > 0;
     if (good) (void)one.release();
   }
   good = good && ::X509_add1_ext_i2d(x.get(), NID_subject_alt_name, all.get(), 0, X509V3_ADD_DEFAULT) == 1;
-  for (const auto& [nid, value] : {std::pair(NID_basic_constraints, "critical,CA:FALSE"),
-                                   std::pair(NID_ext_key_usage, "serverAuth")}) {
+  for (const auto& [nid, value] :
+       {std::pair(NID_basic_constraints, "critical,CA:FALSE"), std::pair(NID_ext_key_usage, "serverAuth")}) {
     const owned<::X509_EXTENSION, ::X509_EXTENSION_free> extension(
         good ? ::X509V3_EXT_conf_nid(nullptr, nullptr, nid, value) : nullptr);
     good = extension != nullptr && ::X509_add_ext(x.get(), extension.get(), -1) == 1;

@@ -205,11 +205,11 @@ class session {
   io::pool_string out;  // plain text to be sent
   std::string why;
   io::buffer hello_bytes;
-  client_hello hello;         // a view of them
-  std::size_t fed = 0;        // bytes of records that may hold plain text
+  client_hello hello;   // a view of them
+  std::size_t fed = 0;  // bytes of records that may hold plain text
   std::uint64_t decrypted = 0;
   std::uint32_t updates = 0;  // KeyUpdate messages of the peer
-  bool name_known = false;           // a certificate has the name that the client asked for
+  bool name_known = false;    // a certificate has the name that the client asked for
   bool established = false;
   bool failed = false;
   bool notified = false;

@@ -44,8 +44,7 @@ class ticket_keys {
       char digest[] = "SHA256";
       ::OSSL_PARAM parameters[] = {
           ::OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, hmac.data(), hmac.size()),
-          ::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-          ::OSSL_PARAM_construct_end()};
+          ::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), ::OSSL_PARAM_construct_end()};
       if (::EVP_MAC_CTX_set_params(mac, parameters) != 1) return -1;
       return ::EVP_CipherInit_ex(cipher, ::EVP_aes_256_cbc(), nullptr, aes.data(), iv, seal) == 1 ? 1 : -1;
     }
