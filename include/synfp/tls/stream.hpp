@@ -74,7 +74,10 @@ class stream {
     s_->inner.close();
   }
   /// The same without close_notify, and with RST.
-  void abort() noexcept { s_->inner.abort(); }
+  void abort() noexcept {
+    s_->failed = true;
+    s_->inner.abort();
+  }
 
   /// What the client offered. Of a connection that connect() made, it is empty.
   const client_hello& hello() const noexcept { return s_->hello; }

@@ -38,7 +38,7 @@ class ticket_keys {
     int prepare(unsigned char* its_name, unsigned char* iv, ::EVP_CIPHER_CTX* cipher, ::EVP_MAC_CTX* mac,
                 int seal) noexcept {
       if (seal == 1) {
-        if (::RAND_bytes(iv, ::EVP_CIPHER_get_iv_length(::EVP_aes_256_cbc())) != 1) return -1;
+        if (::RAND_bytes(iv, 16) != 1) return -1;
         std::memcpy(its_name, name.data(), name.size());
       }
       char digest[] = "SHA256";
@@ -46,7 +46,7 @@ class ticket_keys {
           ::OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, hmac.data(), hmac.size()),
           ::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), ::OSSL_PARAM_construct_end()};
       if (::EVP_MAC_CTX_set_params(mac, parameters) != 1) return -1;
-      return ::EVP_CipherInit_ex(cipher, ::EVP_aes_256_cbc(), nullptr, aes.data(), iv, seal) == 1 ? 1 : -1;
+      return ::EVP_CipherInit_ex2(cipher, aes_256_cbc(), aes.data(), iv, seal, nullptr) == 1 ? 1 : -1;
     }
   };
 
@@ -95,6 +95,12 @@ class ticket_keys {
   }
 
  private:
+  // Looked up once: OpenSSL's implicit lookup costs more than the encryption.
+  static const ::EVP_CIPHER* aes_256_cbc() noexcept {
+    static const ::EVP_CIPHER* const found = ::EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr);
+    return found;
+  }
+
   mutable std::mutex mutex_;
   std::chrono::seconds lifetime_;
   std::array<key, 2> keys_{};
