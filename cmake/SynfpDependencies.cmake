@@ -1,6 +1,6 @@
-# The libraries that synfp's headers need, found through pkg-config as PkgConfig::liburing and
-# PkgConfig::libbpf. Used by this build and, installed beside synfp-config.cmake, by find_package(synfp).
-# Without REQUIRED the caller reads liburing_FOUND / libbpf_FOUND and the sentence in SYNFP_MISSING.
+# The libraries that synfp's headers need, found through pkg-config as PkgConfig::liburing, PkgConfig::libbpf and
+# PkgConfig::openssl. Used by this build and, installed beside synfp-config.cmake, by find_package(synfp).
+# Without REQUIRED the caller reads liburing_FOUND, libbpf_FOUND or openssl_FOUND and the sentence in SYNFP_MISSING.
 # Macros, not functions: the results belong to the caller's scope.
 
 macro(_synfp_find module minimum package needed_by)
@@ -30,4 +30,8 @@ endmacro()
 
 macro(synfp_find_libbpf)
   _synfp_find(libbpf 1.1 libbpf-dev "Only synfp::probe needs it." ${ARGN})
+endmacro()
+
+macro(synfp_find_openssl)
+  _synfp_find(openssl 3.0 libssl-dev "Only synfp::tls needs it." ${ARGN})
 endmacro()

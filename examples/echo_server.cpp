@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Shows each visitor what their TCP handshake says about them: GET / answers with the SYN that opened the
 // connection, as JSON, and as a page if that is what is asked for. What it shows: a probe chosen at run time,
-// sources composed, routes, server-sent events, graceful stop, an access log, metrics. What it leaves out:
-// TLS, access control.
+// sources composed, routes, server-sent events, graceful stop, an access log, metrics, HTTPS. What it leaves
+// out: access control.
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -36,10 +38,13 @@
 #include <synfp/http/routes.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/json.hpp>
+#include <synfp/json_hello.hpp>
 #include <synfp/net/proxied.hpp>
 #include <synfp/net/server.hpp>
 #include <synfp/net/stop_on_signal.hpp>
 #include <synfp/privilege.hpp>
+#include <synfp/tls/accept.hpp>
+#include <synfp/tls/metrics.hpp>
 
 #include "visitor/assets.hpp"
 #include "visitor/page.hpp"
@@ -68,14 +73,26 @@ struct settings {
   std::string metrics_at;  // empty: beside GET /
   std::string hand_over;
   std::vector<std::string> proxies;
+  std::vector<std::string> tls_cert;
+  std::vector<std::string> tls_key;
+  std::vector<std::string> tls_ocsp;
+  bool tls_self_signed = false;
 };
 
-/// GET /: everything that is known of the connection's SYN.
+/// GET /: everything that is known of the connection's SYN, and of its ClientHello.
 http::response describe(const http::request& request, const fingerprint::identifier& who) {
   const syn_lookup& syn = request.syn();
   http::text_type out;
-  out.reserve(2200);
+  out.reserve(request.hello() != nullptr ? 4400 : 2200);
   const auto put = [&out](std::string_view text) { out.append(text); };
+  const auto put_hello = [&] {
+    put(R"(,"hello":)");
+    if (request.hello() != nullptr) {
+      append_json(out, *request.hello());
+    } else {
+      put("null");
+    }
+  };
   put(R"({"peer":)");
   append_json(out, request.peer());
   put(R"(,"local":)");
@@ -83,10 +100,13 @@ http::response describe(const http::request& request, const fingerprint::identif
   put(R"(,"capture":)");
   append_json(out, syn);
   if (!syn) {
-    put(R"(,"syn":null,"fingerprint":null,"os":null})");
+    put(R"(,"syn":null)");
+    put_hello();
+    put(R"(,"fingerprint":null,"os":null})");
   } else {
     put(R"(,"syn":)");
     append_json(out, *syn);
+    put_hello();
     put(R"(,"fingerprint":)");
 #ifdef SYNFP_JA4T
     append_json_fingerprints(out, *syn, json_member{"ja4t", fingerprint::ja4t(*syn)});
@@ -152,6 +172,9 @@ class watcher {
   /// `records`: of the probe, if there is one.
   explicit watcher(const capture::table* records) : records_(records) {}
 
+  /// Null, or what must outlive it: its handshakes are counted.
+  void look_at(const tls::server_context* context) { tls_ = context; }
+
   setup_result<void> listen(const settings& s) {
     metrics_wanted_ = s.metrics;
     if (s.metrics_at.empty()) return {};
@@ -187,6 +210,7 @@ class watcher {
     return http::get<"/metrics">(metrics_.page([this](auto& out) {
       if (records_ != nullptr)
         capture::write_metrics(out, *records_, capture::census::take(*records_, capture::now_ns()));
+      if (tls_ != nullptr) tls::write_metrics(out, *tls_);
       if (log_) out.counter("synfp_access_log_dropped", "Lines that the access log lost.", log_->dropped());
     }));
   }
@@ -230,6 +254,7 @@ class watcher {
 
  private:
   const capture::table* records_;
+  const tls::server_context* tls_ = nullptr;
   bool metrics_wanted_ = false;
   std::optional<http::access_log> log_;
   http::metrics metrics_;
@@ -261,13 +286,19 @@ void admit(net::accepted a, net::listener& listener, net::proxies* known, const 
   spawn(serve(std::move(a)));
 }
 
-/// Accepts and serves until it is stopped. `known`: the proxies, if there are any. `seen` gets each
-/// connection first.
+/// What may be between a connection and its requests; each may be null.
+struct layers {
+  net::proxies* proxies;
+  tls::server_context* tls;
+};
+
+/// Accepts and serves until it is stopped. `seen` gets each connection first.
 template <class Seen, class... Routes>
 setup_result<void> run(net::server& server, const http::routes<Routes...>& routes,
-                       const http::serve_options& serving, watcher& watch, net::proxies* known,
+                       const http::serve_options& serving, watcher& watch, const layers& between,
                        const Seen& seen, const std::function<void()>& announce) {
-  if (!watch.needed()) {
+  net::proxies* const known = between.proxies;
+  if (!watch.needed() && between.tls == nullptr) {
     const auto serve = [&](net::accepted a) { return http::serve(std::move(a), routes, serving); };
     return server.try_run(
         [&](net::listener& listener) -> task<> {
@@ -276,7 +307,10 @@ setup_result<void> run(net::server& server, const http::routes<Routes...>& route
         },
         announce);
   }
-  const auto serve = [&](net::accepted a) { return http::serve(std::move(a), routes, serving, watch); };
+  const auto serve = [&, tls = between.tls](net::accepted a) {
+    return tls != nullptr ? http::serve(tls::accept(std::move(a), *tls), routes, serving, watch)
+                          : http::serve(std::move(a), routes, serving, watch);
+  };
   return server.try_run(
       [&](net::listener& listener) -> task<> {
         const http::metrics::watch counted(watch.metrics(), listener);
@@ -285,6 +319,27 @@ setup_result<void> run(net::server& server, const http::routes<Routes...>& route
         watch.stopping();
       },
       announce);
+}
+
+/// HTTPS, as the options say; nothing for HTTP.
+setup_result<std::optional<tls::server_context>> open_tls(const settings& s) {
+  std::optional<tls::server_context> none;
+  if (s.tls_cert.empty() && !s.tls_self_signed) return none;
+  auto made = [&]() -> setup_result<tls::server_context> {
+    if (!s.tls_self_signed) {
+      tls::context_options options;
+      for (std::size_t i = 0; i != s.tls_cert.size(); ++i)
+        options.certificates.push_back(
+            {s.tls_cert[i], s.tls_key[i], i < s.tls_ocsp.size() ? s.tls_ocsp[i] : std::string()});
+      return tls::server_context::open(std::move(options));
+    }
+    std::vector<std::string> names{"localhost", "127.0.0.1", "::1"};
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0') names.emplace_back(host.data());
+    return tls::server_context::self_signed(names);
+  }();
+  if (!made) return std::move(made).error();
+  return std::optional(*std::move(made));
 }
 
 /// `how`: lines about the capture, said once it listens.
@@ -311,6 +366,10 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
   std::optional<net::proxies> proxies;
   if (!trusted.empty()) proxies.emplace(std::move(trusted));
   if (const auto listens = watch.listen(s); !listens) return fail(listens.error());
+  auto tls = open_tls(s);
+  if (!tls) return fail(tls.error());
+  tls::server_context* const secure = *tls ? &**tls : nullptr;
+  watch.look_at(secure);
   if (const auto dropped = drop_privileges(); !dropped) return fail(dropped.error());
   if (const auto opened = watch.open_log(s); !opened) return fail(opened.error());
 
@@ -330,7 +389,14 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
   http::serve_options serving;
   serving.on_error = [&wrong](const std::exception_ptr& why, const http::request&) { wrong.add(why); };
   std::function<void()> reload;
-  if (!s.access_log.empty() && s.access_log != "-") reload = [&watch] { watch.reopen(); };
+  const bool log_in_file = !s.access_log.empty() && s.access_log != "-";
+  if (log_in_file || !s.tls_cert.empty())
+    reload = [&watch, log_in_file, secure] {
+      if (log_in_file) watch.reopen();
+      if (secure == nullptr) return;
+      const auto done = secure->reload();
+      if (!done) say_if_read("echo_server: {}; the certificates stay as they were\n", done.error().message);
+    };
   const net::stop_on_signal stopper(server, {.reload = std::move(reload)});
   const auto announce = [&] {
     std::string where;
@@ -339,17 +405,20 @@ int serve(net::server& server, watcher& watch, complaints& wrong, std::string_vi
       where += e.text().view();
     }
     if (!how.empty()) say("{}", how);
+    if (s.tls_self_signed)
+      say("echo_server: HTTPS with a certificate of its own, SHA-256 {}\n", secure->fingerprint());
     watch.start();
     fmt::print("listening on {} capture={}\n", where, name);
     std::fflush(stdout);
   };
+  const layers between{proxies ? &*proxies : nullptr, secure};
   setup_result<void> ended;
   if (watch.pages_beside()) {
     const http::routes routes{index, events, style, script, watch.metrics_route(), watch.health_route()};
-    ended = run(server, routes, serving, watch, proxies ? &*proxies : nullptr, seen, announce);
+    ended = run(server, routes, serving, watch, between, seen, announce);
   } else {
     const http::routes routes{index, events, style, script};
-    ended = run(server, routes, serving, watch, proxies ? &*proxies : nullptr, seen, announce);
+    ended = run(server, routes, serving, watch, between, seen, announce);
   }
   return ended ? 0 : fail(ended.error());
 }
@@ -518,9 +587,26 @@ int main(int argc, char** argv) try {
          "the PROXY protocol, which names the client; repeatable")
       ->type_name("PREFIX")
       ->allow_extra_args(false);
+  CLI::Option* const tls_cert =
+      app.add_option("--tls-cert", s.tls_cert,
+                     "HTTPS: a certificate in PEM format, followed by those that lead to its root; "
+                     "repeatable, the client's name and algorithms choose; SIGHUP reads the files again")
+          ->type_name("FILE")
+          ->allow_extra_args(false);
+  app.add_option("--tls-key", s.tls_key, "its private key, without a passphrase; one for each --tls-cert")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->needs(tls_cert);
+  app.add_option("--tls-ocsp", s.tls_ocsp, "an OCSP response in DER to staple, for each --tls-cert")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->needs(tls_cert);
+  app.add_flag("--tls-self-signed", s.tls_self_signed,
+               "HTTPS for trying it: a certificate made in memory, whose fingerprint is printed")
+      ->excludes(tls_cert);
   app.footer(
       R"(SIGINT, SIGTERM, SIGHUP: no more connections, what is in flight is finished within 10 s; a second one ends it
-at once. With an access log in a file, SIGHUP opens that anew instead. Sockets that systemd hands in (LISTEN_FDS)
+at once. With an access log in a file or --tls-cert, SIGHUP reads those anew instead. Sockets that systemd hands in (LISTEN_FDS)
 are served in place of --listen. Once it listens it has given up every capability. Exit status: 0; 2 if it could not start or an error ended it.)");
   app.failure_message([](const CLI::App*, const CLI::Error& e) {
     return fmt::format("echo_server: {}; see --help\n", e.what());
@@ -540,6 +626,10 @@ are served in place of --listen. Once it listens it has given up every capabilit
   if (!s.interfaces.empty() && !on_interfaces && s.capture != "auto")
     return fail({errc::invalid, 0, "--interface goes with --capture xdp, tcx or auto; leave it out"});
 
+  if (s.tls_cert.size() != s.tls_key.size() || s.tls_ocsp.size() > s.tls_cert.size())
+    return fail({errc::invalid, 0,
+                 "each --tls-cert FILE needs its --tls-key FILE, in the same order, and at most one "
+                 "--tls-ocsp FILE"});
   if (!s.pins.empty() && s.capture == "saved-syn")
     return fail({errc::invalid, 0, "--pin needs a probe, and saved-syn has none; leave one of them out"});
   if (!s.pin_group.empty() && s.pins.empty())

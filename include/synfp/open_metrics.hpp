@@ -30,7 +30,7 @@ constexpr std::string_view content_type_of(metrics_format f) noexcept {
 template <class Number>
 fixed_text<32> metric_number(Number value) noexcept {
   static_assert(std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool>);
-  char digits[32];  // the longest double has 24
+  char digits[32] = {};  // the longest double has 24. g++ 12 does not see that to_chars() fills it
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   fixed_text<32> text;
   text.append(std::string_view(digits, static_cast<std::size_t>(end - digits)));

@@ -25,8 +25,8 @@ check_consumer() {  # COMPONENTS
     else
       ! grep -qx "$library" <<<"$needed" || fail "$1 loads $library"
     fi
-  done <<<$'liburing synfp\nlibbpf probe'
-  ! grep -vE '^lib(uring|bpf|stdc\+\+|gcc_s|c|m)$' <<<"$needed" || fail "$1 loads more than it names"
+  done <<<$'liburing synfp\nlibbpf probe\nlibssl tls\nlibcrypto tls'
+  ! grep -vE '^lib(uring|bpf|ssl|crypto|stdc\+\+|gcc_s|c|m)$' <<<"$needed" || fail "$1 loads more than it names"
 }
 
 consume_cmake() {  # PROJECT COMPONENTS CMAKE_ARGUMENTS...
@@ -42,6 +42,7 @@ consume_pkg_config() {  # COMPONENTS
   export PKG_CONFIG_PATH=$prefix/share/pkgconfig
   case $1 in
     synfp_probe) modules='synfp synfp-probe' ;;
+    synfp_tls) modules=synfp-tls ;;
     synfp) modules=synfp ;;
     *) modules=synfp-$1 ;;
   esac
@@ -131,7 +132,7 @@ case $consumer in
     check_consumer synfp_probe
     ;;
   unknown_component)
-    expect_missing 'synfp has no component "server"; it has core, probe and synfp.' -DCONSUMER=server
+    expect_missing 'synfp has no component "server"; it has core, probe, synfp and tls.' -DCONSUMER=server
     ;;
   missing_liburing)
     export PKG_CONFIG_LIBDIR=$build/empty
@@ -152,6 +153,10 @@ case $consumer in
   missing_libbpf)
     only liburing
     expect_missing 'synfp needs libbpf >= 1.1, which pkg-config does not find (Debian: libbpf-dev).' -DCONSUMER=probe
+    ;;
+  missing_openssl)
+    only liburing
+    expect_missing 'synfp needs openssl >= 3.0, which pkg-config does not find (Debian: libssl-dev).' -DCONSUMER=tls
     ;;
   *) fail "unknown consumer $consumer" ;;
 esac

@@ -236,14 +236,4 @@ class memory_link {
   std::shared_ptr<memory_pipes> pipes_;
 };
 
-/// For TYPED_TEST_SUITE: everything in http/ holds over both, since nothing there depends on what carries the
-/// bytes.
-using links = testing::Types<socket_link, memory_link>;
-struct link_names {
-  template <class Link>
-  static std::string GetName(int) {
-    return std::is_same_v<Link, socket_link> ? "socket" : "memory";
-  }
-};
-
 }  // namespace synfp::test

@@ -16,6 +16,7 @@
 #include <synfp/http/serve.hpp>
 #include <synfp/io/timer.hpp>
 
+#include "../support/every_link.hpp"
 #include "../support/http_link.hpp"
 
 namespace {

@@ -19,6 +19,7 @@
 #include <synfp/http/files.hpp>
 #include <synfp/http/serve.hpp>
 
+#include "../support/every_link.hpp"
 #include "../support/http_link.hpp"
 
 namespace {

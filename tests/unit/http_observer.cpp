@@ -14,7 +14,7 @@
 #include <synfp/http/serve.hpp>
 #include <synfp/io/timer.hpp>
 
-#include "../support/links.hpp"
+#include "../support/every_link.hpp"
 
 namespace {
 

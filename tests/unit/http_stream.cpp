@@ -18,6 +18,7 @@
 #include <synfp/io/timer.hpp>
 #include <synfp/net/listener.hpp>
 
+#include "../support/every_link.hpp"
 #include "../support/http_link.hpp"
 #include "../support/loopback.hpp"
 
@@ -571,6 +572,8 @@ TYPED_TEST(http_stream, an_observer_sees_how_streams_end) {
   EXPECT_EQ(io::spawned(), 0U);
 }
 
+#ifndef SYNFP_TEST_TLS  // these need no link
+
 TEST(http_events, text_of_an_event) {
   const auto text = [](const http::event& e) { return std::string(e.text()); };
   EXPECT_EQ(text(http::event("a")), "data: a\n");
@@ -616,5 +619,7 @@ TEST(http_stream_over_tcp, what_is_cut_is_reset) {
   test::run_to_end(*ring);
   EXPECT_EQ(w.live, 0);
 }
+
+#endif
 
 }  // namespace

@@ -16,6 +16,10 @@
 
 SYNFP_BEGIN_NAMESPACE
 
+namespace tls {
+class client_hello;  // <synfp/tls/client_hello.hpp>
+}
+
 namespace http {
 
 template <class... Routes>
@@ -34,10 +38,10 @@ class request {
   /// `parsed` must be complete, or at least its head if nobody reads the body, and, like its buffer, outlive
   /// the request; so must the rest.
   request(const request_parser& parsed, const endpoint& peer, const endpoint& local,
-          const syn_lookup& syn = detail::no_syn) noexcept
-      : parsed_(&parsed), peer_(&peer), local_(&local), syn_(&syn) {}
-  request(const request_parser&&, const endpoint&, const endpoint&,
-          const syn_lookup& = detail::no_syn) = delete;
+          const syn_lookup& syn = detail::no_syn, const tls::client_hello* hello = nullptr) noexcept
+      : parsed_(&parsed), peer_(&peer), local_(&local), syn_(&syn), hello_(hello) {}
+  request(const request_parser&&, const endpoint&, const endpoint&, const syn_lookup& = detail::no_syn,
+          const tls::client_hello* = nullptr) = delete;
 
   http::method method() const noexcept { return parsed_->method(); }
   /// Also of a method that has no enumerator.
@@ -119,6 +123,9 @@ class request {
   const endpoint& local() const noexcept { return *local_; }
   /// The SYN of this connection, or why there is none: `if (q.syn()) use(*q.syn());`
   const syn_lookup& syn() const noexcept { return *syn_; }
+  /// The ClientHello of this connection, as it was on the wire; null without TLS. Include
+  /// <synfp/tls/client_hello.hpp> to look at it.
+  const tls::client_hello* hello() const noexcept { return hello_; }
 
  private:
   template <class... Routes>
@@ -128,6 +135,7 @@ class request {
   const endpoint* peer_;
   const endpoint* local_;
   const syn_lookup* syn_;
+  const tls::client_hello* hello_;
   // Of the route, which is found when the request is there. A request belongs to one thread.
   mutable std::span<const detail::path_parameter> parameters_;
 };

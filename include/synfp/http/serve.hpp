@@ -14,6 +14,7 @@
 #include <synfp/net/connection_facts.hpp>
 #include <synfp/net/lingering_close.hpp>
 #include <synfp/net/transport.hpp>
+#include <synfp/result.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace http {
@@ -49,6 +50,21 @@ io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>& all, serve_o
 template <net::transport T, class... Routes, observer O = const no_observer>
 io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>&& all, serve_options options = {},
                  O& watch = unobserved) = delete;
+
+/// The same for what `accepting` will give, as tls::accept() does: a connection that is not ready to be
+/// served yet. If that fails there is nothing to serve.
+template <net::transport T, class... Routes, observer O = const no_observer>
+io::task<> serve(io::task<result<net::basic_accepted<T>>> accepting, const routes<Routes...>& all,
+                 serve_options options = {}, O& watch = unobserved) {
+  auto accepted = co_await std::move(accepting);
+  accepting = {};  // its frame
+  if (!accepted) co_return;
+  auto work = serve(*std::move(accepted), all, std::move(options), watch);
+  co_await std::move(work);
+}
+template <net::transport T, class... Routes, observer O = const no_observer>
+io::task<> serve(io::task<result<net::basic_accepted<T>>> accepting, const routes<Routes...>&& all,
+                 serve_options options = {}, O& watch = unobserved) = delete;
 
 }  // namespace http
 SYNFP_END_NAMESPACE

@@ -6,6 +6,11 @@
 #include <synfp/endpoint.hpp>
 
 SYNFP_BEGIN_NAMESPACE
+
+namespace tls {
+class client_hello;  // <synfp/tls/client_hello.hpp>
+}
+
 namespace net {
 
 /// What is known of a connection, whatever carries its bytes.
@@ -13,6 +18,8 @@ struct connection_facts {
   endpoint peer{};   ///< the client's end
   endpoint local{};  ///< ours, as the client sees it
   syn_lookup syn{};  ///< the SYN that opened it, or why there is none
+  /// What the client offered, if the connection is TLS. It belongs to the connection, and lives as long.
+  const tls::client_hello* hello = nullptr;
 };
 
 }  // namespace net

@@ -75,6 +75,9 @@ class stream {
     return io::wait_awaiter(detail::sent_output(*state_), limit);
   }
 
+  /// The kernel is sending what was in out().
+  bool sending() const noexcept { return !state_->output().idle(); }
+
   /// Ends the waiting read and flush with errc::canceled. Received bytes stay, a send goes on.
   void cancel() noexcept { state_->cancel(); }
 

@@ -64,6 +64,9 @@ class hello_parser {
   /// How many bytes it has looked at: once complete, up to the last byte of the hello; once refused, up to
   /// the one that decided.
   constexpr std::size_t seen() const noexcept { return seen_; }
+  /// Bytes of the record which it has begun and not seen. Once complete: what follows the hello in its
+  /// record.
+  constexpr std::size_t left_in_record() const noexcept { return record_left_; }
 
  private:
   static constexpr std::uint8_t handshake_ = 22;

@@ -105,7 +105,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       bool whole = true;
       typename routes<Routes...>::maybe_stream stream;
       {  // nothing of the response but its text is there while that waits to be sent
-        const request q(parser, facts.peer, facts.local, facts.syn);
+        const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
         response r(500);
         cause why = cause::failed;
 #if defined(__cpp_exceptions)
@@ -236,7 +236,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       r = refusal_response(parser.refused_for());
     }
     follow(parser, in.bytes());
-    const request q(parser, facts.peer, facts.local, facts.syn);
+    const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
     const request* const known = parser.head_complete() && !in.empty() ? &q : nullptr;
     if (options.error_response) r = options.error_response(r, parser.refused_for(), known);
     const response_framing framing{.head = parser.method() == method::head, .keep_alive = false};

@@ -219,7 +219,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   text_type decoded;     // and so do texts of its path
   const std::span<char> bytes = in.detach(parser.consumed(), kept);
   (void)parser.parse_head(bytes);
-  const request q(parser, facts.peer, facts.local, facts.syn);
+  const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
   const bool asked_to_close = !q.keep_alive();
   if (!s.out().empty()) {  // earlier responses do not wait for this one
     const auto flushed = co_await s.flush(options.write_timeout);
