@@ -91,6 +91,12 @@ inline std::string_view doubt(synfp::fingerprint::inconsistency i) {
     case inconsistency::mss: return "The MSS is that of IPv4, in IPv6.";
     case inconsistency::scanner_id: return "The IP identification is the mark of a scanner.";
     case inconsistency::crafted: return "It has what no TCP implementation sends.";
+    case inconsistency::hello_grease: return "The TLS greeting lacks what this browser always sends.";
+    case inconsistency::hello_library: return "The TLS greeting is that of a library, not of a browser.";
+    case inconsistency::hello_browser:
+      return "The TLS greeting is not that of the browser in the User-Agent.";
+    case inconsistency::hello_offer: return "The TLS greeting offers less than this browser does.";
+    case inconsistency::hello_system: return "The TLS greeting is of another system than the SYN.";
   }
   return "";
 }
@@ -108,6 +114,14 @@ inline std::string_view innocent(synfp::fingerprint::inconsistency i) {
     case inconsistency::mss: return "a link with an MTU of 1520";
     case inconsistency::scanner_id: return "chance, once in 65,536";
     case inconsistency::crafted: return "a middlebox that overwrites options";
+    case inconsistency::hello_grease:
+    case inconsistency::hello_library:
+      return "a company&#39;s proxy or a virus scanner that reads along, an app under a browser&#39;s name";
+    case inconsistency::hello_browser:
+      return "a company&#39;s proxy or a virus scanner that reads along, a browser that plays another one";
+    case inconsistency::hello_offer:
+      return "a company&#39;s proxy or a virus scanner that reads along, TLS 1.3 switched off";
+    case inconsistency::hello_system: return "a proxy or relay that opens connections of its own";
   }
   return "";
 }

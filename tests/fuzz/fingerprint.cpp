@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <synfp/fingerprint/browser.hpp>
 #include <synfp/fingerprint/haproxy.hpp>
 #include <synfp/fingerprint/ja4t.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
@@ -136,6 +137,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto has = [text](std::string_view word) { return text.find(word) != std::string_view::npos; };
   check(fingerprint::os_in_user_agent(text) == fingerprint::os_family::unknown || has("(") ||
         has(" CitrixChromeApp") || has(" KAIOS/"));
+  const auto claim = fingerprint::browser_in_user_agent(text);
+  check(claim.family == fingerprint::browser::unknown
+            ? claim.version == 0
+            : text.starts_with("Mozilla/5.0 (") && (has(" Firefox/") || has(" Safari/")));
   // Parts that need not have been a packet: the first two bytes say where TCP began and how much of IP there
   // is.
   if (size < 2) return 0;

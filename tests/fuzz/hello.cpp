@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <synfp/fingerprint/hello_inconsistencies.hpp>
 #include <synfp/json.hpp>
 #include <synfp/json_hello.hpp>
 #include <synfp/tls/hello_parser.hpp>
@@ -37,6 +38,31 @@ void check_hashed(std::string_view text, std::string_view raw) {
   for (const char c : text.substr(11)) check(c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
 }
 
+/// What holds between the hints under the names of three browsers.
+void check_inconsistencies(const tls::client_hello& hello) {
+  using fingerprint::hello_inconsistencies;
+  using fingerprint::inconsistency;
+  const auto chrome = hello_inconsistencies(hello,
+                                            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like "
+                                            "Gecko) Chrome/141.0.0.0 Safari/537.36");
+  const auto safari = hello_inconsistencies(
+      hello,
+      "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 "
+      "Safari/605.1.15");
+  const auto firefox =
+      hello_inconsistencies(hello, "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0");
+  for (const auto& found : {chrome, safari, firefox}) {
+    for (const inconsistency i : found)
+      check(to_string(i).starts_with("hello_") && i != inconsistency::hello_system);
+    check(found.contains(inconsistency::hello_library) == chrome.contains(inconsistency::hello_library));
+    check(found.contains(inconsistency::hello_offer) == chrome.contains(inconsistency::hello_offer));
+  }
+  check(chrome.contains(inconsistency::hello_grease) == !hello.has_grease());
+  check(safari.contains(inconsistency::hello_grease) == !hello.has_grease());
+  check(!firefox.contains(inconsistency::hello_grease));
+  check(hello_inconsistencies(hello, "").empty());
+}
+
 void check_hello(const tls::client_hello& hello, std::span<const std::uint8_t> message) {
   const auto inside = [message](std::span<const std::uint8_t> part) {
     check(part.empty() ||
@@ -63,6 +89,7 @@ void check_hello(const tls::client_hello& hello, std::span<const std::uint8_t> m
   check(fingerprint::ja4(hello).view()[0] == 't' && fingerprint::steady(hello).view()[0] == 's');
   const auto ja3 = fingerprint::ja3_full(hello);
   check(std::count(ja3.view().begin(), ja3.view().end(), ',') == 4 && fingerprint::ja3(hello).size() == 32);
+  check_inconsistencies(hello);
   std::string json;
   append_json(json, hello);
   check(json.front() == '{' && json.back() == '}');

@@ -711,6 +711,23 @@ class Hellos(unittest.TestCase):
         self.assertEqual(len(row), 120)
         self.assertEqual(len(read(data, "--format", "p0f")[0]), 1)
 
+    def test_a_hello_of_another_system_than_the_syn(self):
+        """A relay: the SYN is that of Linux, the hello that of Apple's TLS."""
+        port, isn = struct.unpack("!HxxI", V4[20:28])
+        addresses, server = V4[12:20], V4[22:24]
+        def names(ciphers):
+            body = struct.pack("!H", 0x303) + bytes(33) + struct.pack("!H", 2 * len(ciphers)) + b"".join(
+                struct.pack("!H", c) for c in ciphers) + b"\x01\x00"
+            data = struct.pack("!BHHI", 22, 0x301, len(body) + 4, 1 << 24 | len(body)) + body
+            tcp = struct.pack("!H2sIIBBHHH", port, server, isn + 1, 1, 0x50, 0x18, 64240, 0, 0) + data
+            ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 1, 0x4000, 64, 6, 0) + addresses
+            (answer,), _ = read_json(pcap([ethernet(V4), ethernet(ip + tcp)]))
+            self.assertEqual(answer["hello"]["ciphers"], ciphers)
+            self.assertRegex(answer["os"]["label"], "Linux")
+            return answer["os"]["inconsistencies"]
+        self.assertEqual(names([0x1a1a, 0x1301, 0xc02b]), [])
+        self.assertEqual(names([0x1a1a, 0x1301, 0xc02b, 0xc008, 0xc012, 0x000a]), ["hello_system"])
+
     def test_a_copy_of_the_syn_is_the_same_connection(self):
         c = Client()
         packets = [c.syn(), c.syn()] + c.says(HELLO) + [c.syn()]

@@ -225,6 +225,7 @@ void output::append_system(const syn_record& syn, std::size_t room) {
 }
 
 void output::append_json_line(std::string& text, const sight& one) const {
+  const tls::client_hello hello = hello_of(one);
   text.append(R"({"frame":)");
   text.append(one.seen.frame ? number(*one.seen.frame).view() : "null");
   text.append(R"(,"time":)");
@@ -247,7 +248,7 @@ void output::append_json_line(std::string& text, const sight& one) const {
     append_json_fingerprints(text, *one.syn);
 #endif
     text.append(R"(,"os":)");
-    append_json_os(text, who_.identify(*one.syn));
+    append_json_os(text, who_.identify(*one.syn, {}, one.hello ? &hello : nullptr));
   } else {
     text.append(R"(,"syn":null,"fingerprint":null,"os":null)");
   }
@@ -257,7 +258,7 @@ void output::append_json_line(std::string& text, const sight& one) const {
   }
   text.append(R"(,"hello":)");
   if (one.hello) {
-    append_json(text, hello_of(one));
+    append_json(text, hello);
   } else {
     text.append("null");
   }

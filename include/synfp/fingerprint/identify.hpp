@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a SYN says about its sender, with the evidence: a label, whose it is and how well it fits, distance
-// and link, and what does not fit together.
+// and link, and what does not fit together, in it and between it, the ClientHello and the User-Agent.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/fingerprint/hello_inconsistencies.hpp>  // IWYU pragma: export
 #include <synfp/fingerprint/inconsistency.hpp>
 #include <synfp/fingerprint/initial_ttl.hpp>
 #include <synfp/fingerprint/os_label.hpp>
@@ -19,6 +20,7 @@
 #include <synfp/fingerprint/p0f_database.hpp>
 #include <synfp/fingerprint/user_agent.hpp>
 #include <synfp/syn_record.hpp>
+#include <synfp/tls/client_hello.hpp>
 
 #if !__has_include(<synfp/fingerprint/recorded.hpp>)
 #error \
@@ -83,9 +85,12 @@ class identifier {
   }
 
   /// The best match of all databases: exact before generic before fuzzy; among equals the first database's.
-  /// `user_agent`: of a request on the connection, if there is one. Does not allocate.
-  identification identify(const syn_record& syn, std::string_view user_agent = {}) const noexcept {
+  /// `user_agent`: of a request on the connection, if there is one; `hello`: with which the client began TLS,
+  /// null without. Does not allocate. Without a SYN there is still hello_inconsistencies().
+  identification identify(const syn_record& syn, std::string_view user_agent = {},
+                          const tls::client_hello* hello = nullptr) const noexcept {
     identification id;
+    if (hello != nullptr) id.inconsistencies = hello_inconsistencies(*hello, user_agent);
     id.distance = fingerprint::distance(syn);
     const auto seen = p0f_observe(syn);
     if (!seen) return id;
@@ -108,7 +113,7 @@ class identifier {
       id.distance_is_limit = best->random_ttl;
       id.distance = best->excess_distance ? std::nullopt : std::optional<std::uint8_t>(best->distance);
     }
-    id.inconsistencies = contradictions(syn, *seen, best, user_agent);
+    id.inconsistencies.insert(contradictions(syn, *seen, best, user_agent, hello));
     return id;
   }
 
@@ -122,8 +127,8 @@ class identifier {
   explicit identifier(nothing) noexcept {}
 
   static inconsistency_set contradictions(const syn_record& syn, const p0f_signature& seen,
-                                          const std::optional<p0f_match>& match,
-                                          std::string_view user_agent) noexcept {
+                                          const std::optional<p0f_match>& match, std::string_view user_agent,
+                                          const tls::client_hello* hello) noexcept {
     using q = p0f_signature;
     const bool fits = match && match->quality != match_quality::fuzzy;
     const bool tool = match && match->label->is_tool();
@@ -150,6 +155,9 @@ class identifier {
         q::ip_nz | q::seq_z | q::urg_nz | q::urg | q::push | q::ts2_nz | q::opt_nz | q::exws | q::bad;
     insert_if(!fits && ((seen.quirks & unheard_of) != 0 || syn.tcp().acknowledgment() != 0),
               inconsistency::crafted);
+    insert_if(fits && family != os_family::unknown && !same_tcp(family, os_family::macos) &&
+                  hello != nullptr && detail::is_hello_of_apple(*hello),
+              inconsistency::hello_system);
     return found;
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What in a SYN does not fit together: hints that it was forged, changed on its way, or comes from something
-// else than it seems. Each has innocent causes, which are named; none is a proof.
+// What in a SYN, a ClientHello and a User-Agent does not fit together: hints that something was forged,
+// changed on its way, or comes from something else than it seems. Each has innocent causes, which are named;
+// none is a proof.
 #pragma once
 
 #include <bit>
@@ -47,6 +48,28 @@ enum class inconsistency : std::uint8_t {
   /// timestamp, data after EOL, a window scale above 14, malformed options. Innocent: a middlebox that
   /// overwrites options; a sequence number is 0 once in 2^32.
   crafted,
+  /// The User-Agent names Chrome, Edge or Safari, which send GREASE (RFC 8701) in every hello; this one has
+  /// none. Seen in Chromium 70 to 156 and Safari 16 to 26. Innocent, here and for the three that follow: not
+  /// the browser speaks TLS, but a company's proxy, a virus scanner or a filter on its way, or a CDN or load
+  /// balancer before the server; an app or a robot sends requests of its own under a browser's name.
+  hello_grease,
+  /// The User-Agent names a browser, and the hello has what TLS libraries send and no browser does:
+  /// encrypt_then_mac (OpenSSL, GnuTLS), point formats other than uncompressed, the cipher suite 0x00ff (both
+  /// OpenSSL). Innocent: see hello_grease.
+  hello_library,
+  /// The User-Agent names a browser, and the hello is another's: Firefox without record_size_limit, which it
+  /// sends since 63; Safari with application settings, which only Chromium has; Chrome or Edge with suites
+  /// that only Apple's TLS has. Innocent: see hello_grease; a browser that calls itself another one, as the
+  /// tools of web developers do to show a page as on a phone, and WebKit on Linux for some sites.
+  hello_browser,
+  /// The User-Agent names a browser that always offers TLS 1.3 with a key share, and an application protocol;
+  /// the hello lacks one of these. Innocent: see hello_grease; TLS 1.3 was switched off, by a user or by a
+  /// company's policy.
+  hello_offer,
+  /// The label names a system that does not share Apple's TCP implementation, and is no tool and no fuzzy
+  /// match; the hello is that of Apple's TLS. Innocent: the connection was relayed below TLS, and the SYN is
+  /// the relay's: a proxy by CONNECT or SOCKS, a VPN that ends TCP, Apple's private relay, a carrier's proxy.
+  hello_system,
 };
 
 constexpr std::string_view to_string(inconsistency i) noexcept {
@@ -59,6 +82,11 @@ constexpr std::string_view to_string(inconsistency i) noexcept {
     case inconsistency::mss: return "mss";
     case inconsistency::scanner_id: return "scanner_id";
     case inconsistency::crafted: return "crafted";
+    case inconsistency::hello_grease: return "hello_grease";
+    case inconsistency::hello_library: return "hello_library";
+    case inconsistency::hello_browser: return "hello_browser";
+    case inconsistency::hello_offer: return "hello_offer";
+    case inconsistency::hello_system: return "hello_system";
   }
   return "unknown";
 }
@@ -92,6 +120,7 @@ class inconsistency_set {
   };
 
   constexpr void insert(inconsistency i) noexcept { bits_ |= bit(i); }
+  constexpr void insert(inconsistency_set others) noexcept { bits_ |= others.bits_; }
   constexpr bool contains(inconsistency i) const noexcept { return (bits_ & bit(i)) != 0; }
   constexpr bool empty() const noexcept { return bits_ == 0; }
   constexpr std::size_t size() const noexcept { return static_cast<std::size_t>(std::popcount(bits_)); }

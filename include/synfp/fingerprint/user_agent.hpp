@@ -23,13 +23,7 @@ namespace fingerprint {
 constexpr os_family os_in_user_agent(std::string_view user_agent) noexcept {
   using detail::holds;
   const std::string_view text = user_agent.substr(0, 1024);
-  // Robots, which give an address or are called so; "(via ": proxies that fetch images; then browsers whose
-  // pages are fetched and rendered elsewhere.
-  constexpr std::string_view costumes[] = {
-      "://", "bot/", "Bot/", "Chrome-Lighthouse", "BingPreview", "(via ", "Opera Mini/", "UCWEB", "Puffin/"};
-  for (const std::string_view costume : costumes) {
-    if (holds(text, costume)) return os_family::unknown;
-  }
+  if (detail::is_costume(text)) return os_family::unknown;
   // These do not say so in the comment.
   if (holds(text, " CitrixChromeApp")) return os_family::chromeos;
   if (holds(text, " KAIOS/")) return os_family::linux_;

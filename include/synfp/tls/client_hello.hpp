@@ -27,17 +27,21 @@ constexpr bool is_grease(std::uint16_t code) noexcept {
 struct extension {
   /// Types that synfp reads or names (IANA's list of TLS ExtensionType values); `type` may be any number.
   enum known_type : std::uint16_t {
-    server_name = 0,            // RFC 6066 3
-    groups = 10,                // RFC 8446 4.2.7
-    point_formats = 11,         // RFC 8422 5.1.2
-    signature_algorithms = 13,  // RFC 8446 4.2.3
-    alpn = 16,                  // RFC 7301
-    padding = 21,               // RFC 7685
-    session_ticket = 35,        // RFC 5077
-    pre_shared_key = 41,        // RFC 8446 4.2.11
-    early_data = 42,            // RFC 8446 4.2.10
-    versions = 43,              // RFC 8446 4.2.1
-    key_share = 51,             // RFC 8446 4.2.8
+    server_name = 0,                   // RFC 6066 3
+    groups = 10,                       // RFC 8446 4.2.7
+    point_formats = 11,                // RFC 8422 5.1.2
+    signature_algorithms = 13,         // RFC 8446 4.2.3
+    alpn = 16,                         // RFC 7301
+    padding = 21,                      // RFC 7685
+    encrypt_then_mac = 22,             // RFC 7366
+    record_size_limit = 28,            // RFC 8449
+    session_ticket = 35,               // RFC 5077
+    pre_shared_key = 41,               // RFC 8446 4.2.11
+    early_data = 42,                   // RFC 8446 4.2.10
+    versions = 43,                     // RFC 8446 4.2.1
+    key_share = 51,                    // RFC 8446 4.2.8
+    application_settings_old = 17513,  // draft-vvv-tls-alps with its first code,
+    application_settings = 17613,      // and with its second
   };
 
   std::uint16_t type = 0;

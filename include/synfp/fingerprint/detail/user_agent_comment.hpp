@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the comment of a User-Agent names.
+// What a User-Agent is read by: costumes, and what its comment names.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,18 @@ constexpr bool begins_with_word(std::string_view text, std::string_view word) no
 constexpr bool holds(std::string_view text, std::string_view word) noexcept {
   return text.find(word) != std::string_view::npos;
 }
+/// Whether a program says that it sends another's User-Agent, or is known to.
+constexpr bool is_costume(std::string_view text) noexcept {
+  // Robots, which give an address or are called so; "(via ": proxies that fetch images; then browsers whose
+  // pages are fetched and rendered elsewhere.
+  constexpr std::string_view costumes[] = {
+      "://", "bot/", "Bot/", "Chrome-Lighthouse", "BingPreview", "(via ", "Opera Mini/", "UCWEB", "Puffin/"};
+  for (const std::string_view costume : costumes) {
+    if (holds(text, costume)) return true;
+  }
+  return false;
+}
+
 /// What is between the parenthesis at `open` and the one that closes it, or the end; comments nest.
 constexpr std::string_view comment_at(std::string_view text, std::size_t open) noexcept {
   std::size_t depth = 0;
