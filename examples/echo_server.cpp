@@ -114,7 +114,7 @@ http::response describe(const http::request& request, const fingerprint::identif
     append_json_fingerprints(out, *syn);
 #endif
     put(R"(,"os":)");
-    append_json_os(out, who.identify(*syn, request.header("user-agent").value_or("")));
+    append_json_os(out, who.identify(*syn, request.header("user-agent").value_or(""), request.hello()));
     put("}");
   }
   put("\n");

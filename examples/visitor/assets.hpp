@@ -28,6 +28,8 @@ dd ul { margin: 0; padding-left: 1.2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .35rem .5rem; border: 1px solid var(--line); text-align: left; vertical-align: top; }
 .facts td code { white-space: nowrap; }
+.facts.long td code { white-space: normal; }
+.facts.long td:nth-child(2) { width: 50%; }
 .bits { min-width: 38rem; table-layout: fixed; }
 .bits caption { text-align: left; padding: .25rem 0; }
 .bits th { font-weight: 400; font-size: .75rem; text-align: center; }

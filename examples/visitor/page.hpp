@@ -16,6 +16,8 @@
 
 #include <synfp/fingerprint/haproxy.hpp>
 #include <synfp/fingerprint/identify.hpp>
+#include <synfp/fingerprint/ja3.hpp>
+#include <synfp/fingerprint/ja4.hpp>
 #include <synfp/fingerprint/muonfp.hpp>
 #include <synfp/fingerprint/ndpi.hpp>
 #include <synfp/fingerprint/p0f.hpp>
@@ -24,6 +26,7 @@
 #include <synfp/http/accept.hpp>
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
+#include <synfp/tls/client_hello.hpp>
 
 #include "words.hpp"
 
@@ -77,6 +80,7 @@ class page {
       options(*syn);
       fingerprints(*syn);
     }
+    if (q.hello() != nullptr) hello(*q.hello());
     recent();
     put("</main>\n<footer><p>Made with synfp. Programs get the same as JSON: <code>Accept: "
         "application/json</code>. "
@@ -110,7 +114,7 @@ class page {
       put("</dl></section>\n");
       return;
     }
-    const auto id = who.identify(*syn, agent);
+    const auto id = who.identify(*syn, agent, q.hello());
     if (id.label != nullptr) {
       put("<dt>System</dt><dd><strong>{}</strong>{}<br>Signature of line {} of the database {}, {}.{}</dd>\n",
           escaped(id.label->title()), id.label->generic ? " (only the family is sure)" : "", id.line,
@@ -353,6 +357,61 @@ class page {
         "p0f, and say "
         "what sent it. How entries get in, CONTRIBUTING says. This page sends and keeps "
         "nothing.</p></section>\n");
+  }
+
+  // ---- the greeting of TLS ----
+
+  template <class List, class Write>
+  void listed(std::string_view name, const List& list, std::string_view meaning, const Write& write) {
+    std::string all;
+    for (const auto& one : list) {
+      if (!all.empty()) all += ' ';
+      all += write(one);
+    }
+    fact(name, all.empty() ? text("none") : escaped(all), meaning);
+  }
+
+  void hello(const synfp::tls::client_hello& h) {
+    const auto code = [](std::uint16_t c) { return code_name(c); };
+    put("<section aria-labelledby=\"hello\"><h2 id=\"hello\">Your TLS greeting</h2>\n"
+        "<p>The ClientHello, as it was on the wire: what your program offers before anything is "
+        "encrypted.</p>\n"
+        "<div class=\"scroll\" role=\"region\" aria-label=\"TLS greeting\" tabindex=\"0\"><table "
+        "class=\"facts long\"><thead><tr><th "
+        "scope=\"col\">Field</th><th scope=\"col\">Value</th><th scope=\"col\">What it "
+        "says</th></tr></thead>\n<tbody>\n");
+    fact("Server name", h.server_name() ? escaped(*h.server_name()) : text("none"),
+         "The host that you asked for, readable for everybody on the way (RFC 6066).");
+    listed("Protocols", h.alpn(), "What you would speak inside (ALPN, RFC 7301).",
+           [](std::string_view p) { return std::string(p); });
+    listed("Versions", h.versions(), "What you would take; 0x0304 is TLS 1.3.", code);
+    listed("Cipher suites", h.ciphers(), "In your order of preference.", code);
+    listed("Extensions", h.extensions(), "Chromium shuffles them, others always send one order.",
+           [](const synfp::tls::extension& e) { return code_name(e.type); });
+    listed("Groups", h.groups(), "Key exchanges that you can do; 0x001d is X25519.", code);
+    listed("Key shares", h.key_shares(), "Those for which a key is already there.",
+           [](const synfp::tls::key_share& s) { return code_name(s.group); });
+    listed("Signatures", h.signature_algorithms(), "What you can verify.", code);
+    fact(
+        "GREASE", h.has_grease() ? "yes" : "no",
+        "Random codes that Chrome, Edge and Safari send, so that servers keep ignoring what they do not know "
+        "(RFC 8701).");
+    put("</tbody></table></div>\n<div class=\"scroll\" role=\"region\" aria-label=\"Fingerprints of the "
+        "greeting\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">Format</th><th "
+        "scope=\"col\">Fingerprint</th></tr></thead>\n<tbody>\n");
+    namespace f = synfp::fingerprint;
+    const auto print = [this](std::string_view name, std::string_view value) {
+      put("<tr><th scope=\"row\">{}</th><td><code>{}</code></td></tr>\n", name, escaped(value));
+    };
+    print("JA4", f::ja4(h).view());
+    print("JA4_r", f::ja4_r(h).view());
+    print("JA3", f::ja3(h).view());
+    print("Steady", f::steady(h).view());
+    put("</tbody></table></div>\n<p>The one called steady stays the same when you come back and resume a "
+        "session.</p></section>\n");
+  }
+  static std::string code_name(std::uint16_t code) {
+    return synfp::tls::is_grease(code) ? "GREASE" : fmt::format("0x{:04x}", code);
   }
 
   void recent() {

@@ -8,6 +8,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ LOADS = {
     "small_service": {"liburing"},
     "foreign_loop": {"liburing"},
     "own_operation": {"liburing"},
+    "https_server": {"liburing", "libssl", "libcrypto"},
     "upload_counter": {"liburing"},
     "probe_process": {"libbpf"},
     "unprivileged_server": {"liburing", "libbpf"},
@@ -101,7 +103,7 @@ class Servers(unittest.TestCase):
         output = process.communicate(timeout=20) if not process.stdout.closed else ("", "")
         return process.returncode, *output
 
-    def connect(self, mss, process):
+    def connect(self, mss, process, port=PORT):
         """From a client whose SYN is like no other: with this MSS. Waits until the server listens."""
         deadline = time.monotonic() + 20
         while True:
@@ -110,7 +112,7 @@ class Servers(unittest.TestCase):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
             sock.settimeout(10)
             try:
-                sock.connect(("127.0.0.1", PORT))
+                sock.connect(("127.0.0.1", port))
                 self.addCleanup(sock.close)
                 return sock
             except ConnectionRefusedError:
@@ -139,6 +141,23 @@ class Servers(unittest.TestCase):
 
     def test_minimal(self):
         self.check_server(self.start("minimal"))
+
+    def test_https_server(self):
+        server = self.start("https_server")
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        for mss in (1111, 1222):
+            with context.wrap_socket(self.connect(mss, server, 8443), server_hostname="localhost") as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                answer = b""
+                while more := sock.recv(4096):
+                    answer += more
+            ja4, muonfp = answer.partition(b"\r\n\r\n")[2].decode().split(" ")
+            self.assertRegex(ja4, "^t13d[0-9]{4}00_[0-9a-f]{12}_[0-9a-f]{12}$")
+            self.check_fingerprint(muonfp, mss)
+        status, _, errors = self.stop(server, signal.SIGTERM)
+        self.assertEqual((status, errors), (0, ""))
 
     def test_post_and_path(self):
         server = self.start("post_and_path")
