@@ -350,6 +350,56 @@ std::string read_all(test::tls_client& client, handshake& h, int& end) {
   return all;
 }
 
+TEST_F(tls_accept, a_client_that_has_begun_may_ask_a_stopping_ring) {
+  auto context = make();
+  const http::routes routes{http::get<"/">([](const http::request&) { return http::text("yes"); })};
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  io::spawn(http::serve(tls::accept(net::accepted(net::stream(*ring, ends[1]), {}), context), routes));
+  test::tls_client client(ends[0]);
+  EXPECT_FALSE(client.connected());  // its hello is sent
+  char byte = 0;
+  while (::recv(ends[0], &byte, 1, MSG_PEEK) != 1) ring->poll();
+  ring->stop(20s);
+  ring->poll();
+  std::string answer;
+  bool asked = false;
+  while (ring->poll()) {
+    if (!client.connected()) continue;
+    std::size_t n = 0;
+    char bytes[1000];
+    if (!std::exchange(asked, true))
+      ::SSL_write_ex(client.ssl(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, &n);
+    if (::SSL_read_ex(client.ssl(), bytes, sizeof bytes, &n) == 1) answer.append(bytes, n);
+  }
+  EXPECT_THAT(answer, testing::EndsWith("\r\n\r\nyes")) << said;
+  ::close(ends[0]);
+}
+
+TEST_F(tls_accept, what_follows_a_broken_record_is_not_said_to_be_sent) {
+  auto context = make();
+  handshake h(*ring, context);
+  test::tls_client client(h.fd());
+  ASSERT_TRUE(h.finish(client));
+  h.send(std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'x'));
+  std::optional<error> read;
+  std::optional<bool> sent;
+  io::spawn([&]() -> io::task<> {
+    auto reading = h.accepted->connection.read();
+    auto chunk = co_await std::move(reading);
+    if (!chunk) read = chunk.error();
+    h.accepted->connection.write("answer");
+    const auto done = co_await h.accepted->connection.flush();
+    sent = static_cast<bool>(done);
+  });
+  EXPECT_TRUE(h.turn_until([&] { return sent.has_value(); }));
+  EXPECT_EQ(read.value_or(error{}).os, EPROTO);
+  EXPECT_EQ(sent, false);
+  int end = 0;
+  EXPECT_EQ(read_all(client, h, end), "");
+  EXPECT_EQ(end, SSL_ERROR_SSL) << "bad_record_mac";
+}
+
 TEST_F(tls_accept, close_notify_says_that_it_was_all) {
   auto context = make();
   for (const bool abort : {false, true}) {

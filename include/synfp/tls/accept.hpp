@@ -135,10 +135,12 @@ inline std::span<const std::uint8_t> bytes_of(std::string_view text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+/// What a client whose handshake has begun gets when the ring stops.
+inline constexpr std::chrono::seconds last_chance(2);
+
 /// Waits for the hello. What is in the session then: the hello, and in its pipe what OpenSSL is to read.
 /// errc::invalid: it is none, and `why` says the reason.
 inline io::task<result<void>> receive_hello(session& s, time_left& left, refusal& why) {
-  constexpr std::chrono::seconds last_chance(2);
   const io::ring& ring = s.inner.ring();
   io::buffer storage = io::buffer::allocate(static_cast<std::uint32_t>(hello_parser::max_hello));
   hello_parser parser({reinterpret_cast<std::uint8_t*>(storage.data()), storage.size()});
@@ -218,6 +220,9 @@ inline io::task<result<accepted>> accept(net::accepted a, server_context& contex
     if (done) {
       // NOLINTNEXTLINE(bugprone-infinite-loop): the clock of the ring goes on with each turn
       while (!turn_share::take(ring, options.handshakes_per_turn)) co_await io::yield();
+      if (place.displaced()) done = error{errc::canceled, 0};
+    }
+    if (done) {
       const auto certificates = shared.certificates();
       const virtual_host& host =
           certificates->choose(s->hello.server_name().value_or(std::string_view()), s->name_known);
@@ -226,6 +231,11 @@ inline io::task<result<accepted>> accept(net::accepted a, server_context& contex
         ::SSL_set_accept_state(s->ssl.get());
         auto handshake = s->handshake(left);
         done = co_await std::move(handshake);
+        if (!done && done.error().code == errc::canceled && ring.stopping() && !place.displaced()) {
+          left.shorten(last_chance);  // who has begun may end it, and ask
+          auto rest = s->handshake(left);
+          done = co_await std::move(rest);
+        }
       } else {
         s->refused("there is no memory for a connection");
         done = error{errc::invalid, 0};

@@ -144,6 +144,7 @@ class session {
 
   /// Moves what is to be sent into the connection's output, encrypted.
   void encrypt() {
+    if (failed) inner.close();  // a flush must not say that this was sent
     if (out.empty() || failed || ssl == nullptr) return;
     constexpr std::size_t overhead = 64;  // at least that of any record
     inner.out().reserve(inner.out().size() + out.size() + (out.size() / largest_record + 1) * overhead);
