@@ -4,11 +4,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -546,6 +548,71 @@ TEST_F(tls_accept, clients_come_back_with_a_ticket) {
     EXPECT_TRUE(resumed) << "tickets outlive a reload";
   }
   EXPECT_EQ(context.counters().resumed, 4U);
+}
+
+/// A client's flights, changed at random, in random pieces: each connection ends, and leaves nothing. The
+/// fixture and the sanitizers look at what is left.
+TEST_F(tls_accept, broken_handshakes) {
+  auto context = make({.handshake_timeout = 1s});
+  std::mt19937 random(7);
+  const auto chance = [&](unsigned one_in) { return random() % one_in == 0; };
+  std::uint64_t through = 0;
+  for (int seed = 0; seed != 400; ++seed) {
+    const tls::detail::ssl_ctx_ptr own(::SSL_CTX_new(::TLS_client_method()));
+    if (chance(2)) ::SSL_CTX_set_max_proto_version(own.get(), TLS1_2_VERSION);
+    const tls::detail::ssl_ptr ssl(::SSL_new(own.get()));
+    ::BIO* const in = ::BIO_new(::BIO_s_mem());
+    ::BIO* const out = ::BIO_new(::BIO_s_mem());
+    ::SSL_set_bio(ssl.get(), in, out);
+    ::SSL_set_connect_state(ssl.get());
+    handshake h(*ring, context);
+    std::string read;
+    bool closed = false;
+    io::spawn([&]() -> io::task<> {
+      while (!h.accepted && !h.failed) co_await io::yield();
+      if (h.failed) co_return;
+      while (true) {
+        auto reading = h.accepted->connection.read(1s);
+        auto chunk = co_await std::move(reading);
+        if (!chunk) break;
+        read += chunk->view();
+      }
+      closed = true;
+    });
+    for (int step = 0; step != 6 && !h.failed && !closed; ++step) {
+      ::ERR_clear_error();
+      if (::SSL_do_handshake(ssl.get()) == 1) (void)::SSL_write(ssl.get(), "hello", 5);
+      const char* bytes = nullptr;
+      const long size = BIO_get_mem_data(out, &bytes);
+      std::string flight(bytes, static_cast<std::size_t>(size));
+      (void)BIO_reset(out);
+      for (int n = chance(3) ? 1 + static_cast<int>(random() % 3) : 0; n != 0 && !flight.empty(); --n) {
+        const std::size_t at = random() % flight.size();
+        switch (random() % 4) {
+          case 0: flight[at] = static_cast<char>(random()); break;
+          case 1: flight.erase(at, 1 + random() % 8); break;
+          case 2: flight.insert(at, flight.substr(at / 2, 1 + random() % 40)); break;
+          default: flight[at] = static_cast<char>(flight[at] ^ 1 << random() % 8);
+        }
+      }
+      while (!flight.empty()) {
+        const std::size_t n =
+            chance(2) ? flight.size() : std::min<std::size_t>(flight.size(), 1 + random() % 50);
+        h.send(std::string_view(flight).substr(0, n));
+        flight.erase(0, n);
+      }
+      h.turn(4);
+      char answer[8192];
+      ssize_t n = 0;
+      while ((n = ::recv(h.fd(), answer, sizeof answer, 0)) > 0) ::BIO_write(in, answer, static_cast<int>(n));
+    }
+    if (read == "hello" || read == "hellohello") ++through;
+    h.hang_up();
+    EXPECT_TRUE(h.turn_until([&] { return h.failed || closed; })) << seed;
+  }
+  EXPECT_GT(through, 50U) << "some are not changed at all";
+  EXPECT_GT(context.counters().refused, 50U);
+  EXPECT_GT(context.counters().no_hello, 20U);
 }
 
 TEST_F(tls_accept, connect) {
