@@ -362,20 +362,22 @@ TEST_F(tls_accept, a_client_that_has_begun_may_ask_a_stopping_ring) {
   EXPECT_FALSE(client.connected());  // its hello is sent
   char byte = 0;
   while (::recv(ends[0], &byte, 1, MSG_PEEK) != 1) ring->poll();
+  for (int i = 0; i != 20; ++i) ring->poll();  // the server waits for the rest
   ring->stop(20s);
-  ring->poll();
   std::string answer;
   bool asked = false;
-  while (ring->poll()) {
+  while (io::spawned() != 0) {
+    ring->poll();
     if (!client.connected()) continue;
     std::size_t n = 0;
     char bytes[1000];
     if (!std::exchange(asked, true))
-      ::SSL_write_ex(client.ssl(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, &n);
+      ::SSL_write_ex(client.ssl(), "GET / HTTP/1.0\r\nHost: a\r\n\r\n", 27, &n);
     if (::SSL_read_ex(client.ssl(), bytes, sizeof bytes, &n) == 1) answer.append(bytes, n);
+    if (answer.ends_with("yes") && ends[0] >= 0) ::close(std::exchange(ends[0], -1));
   }
   EXPECT_THAT(answer, testing::EndsWith("\r\n\r\nyes")) << said;
-  ::close(ends[0]);
+  if (ends[0] >= 0) ::close(ends[0]);
 }
 
 TEST_F(tls_accept, what_follows_a_broken_record_is_not_said_to_be_sent) {
