@@ -227,6 +227,18 @@ class ring {
     io_uring_sqe_set_data(sqe, nullptr);
     ++in_flight_;
   }
+  /// Closes `fd`, of which no operation is in flight: within a turn together with what is submitted next,
+  /// which saves a system call.
+  void close_fd(int fd) noexcept {
+    ::io_uring_sqe* sqe = turning_ ? next_sqe() : nullptr;
+    if (sqe == nullptr) {
+      ::close(fd);
+      return;
+    }
+    io_uring_prep_close(sqe, fd);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = not_counted;
+  }
   /// Hands over what is queued. An SQE names a descriptor by number: before that number may be closed and
   /// used again by code that does not wait for the last completion, the kernel must have looked it up.
   void submit_all() noexcept;
@@ -249,6 +261,8 @@ class ring {
   friend class sender;
 
   static constexpr std::size_t resumptions_per_turn = 256;
+  // What is not in in_flight_: the timeout of a wait on old kernels, a close that failed.
+  static constexpr std::uint64_t not_counted = LIBURING_UDATA_TIMEOUT;
   // Load that returns within this time finds the memory still here.
   static constexpr std::chrono::nanoseconds trim_after = std::chrono::seconds(1);
 
@@ -307,6 +321,7 @@ class ring {
   bool stopping_ = false;
   bool closing_ = false;
   bool wake_armed_ = false;
+  bool turning_ = false;  // what is queued now will be submitted
   task_run mode_ = task_run::plain;
   std::size_t in_flight_ = 0;
   io::limits limits_;
@@ -580,7 +595,7 @@ inline int ring::enter(bool wait) noexcept {
 }
 
 inline void ring::dispatch(const completion& c) {
-  if (c.user_data == LIBURING_UDATA_TIMEOUT) return;
+  if (c.user_data == not_counted) return;
   if (is_last(c.flags)) --in_flight_;
   if (c.user_data == 0) return;
   auto& op = *reinterpret_cast<operation*>(static_cast<std::uintptr_t>(c.user_data));
@@ -616,6 +631,11 @@ inline void ring::reap() {
 }
 
 inline int ring::turn(bool wait) {
+  struct flag {
+    bool& on;
+    explicit flag(bool& b) noexcept : on(b) { on = true; }
+    ~flag() { on = false; }
+  } const turning(turning_);
   auto& queue = detail::run_queue::current();
   const int r = enter(wait && queue.empty() && stash_.empty());
   now_ = clock::now();
@@ -651,6 +671,7 @@ inline int ring::close_down() noexcept {
     for (int i = 0; i != 8 && in_flight_ != 0 && r == 0; ++i) r = turn(true);
   }
   detail::run_queue::current().drain();
+  submit_all();  // the last turn may have closed descriptors
   closing_ = false;
   stopping_ = false;
   deadline_ = clock::time_point::max();
