@@ -720,6 +720,65 @@ struct deaf_peer : pair {
   }
 };
 
+// A long text goes out from where it is, behind what was written before, and does not overtake what follows.
+TEST(net_stream, sends_long_texts_without_copying_them) {
+  using synfp::io::frame_pool;
+  using synfp::io::pool_string;
+  auto r = test::make_ring();
+  pair p;
+  const std::size_t size = 1'000'000;
+  std::string got;
+  std::thread client([&] { got = test::receive(p.client.get(), 3 * size + 12); });
+  auto send = [&](stream s) -> task<> {
+    pool_string first(size, 'a'), second(size, 'b'), third(size, 'c');
+    s.write("one ");
+    const auto before = frame_pool::in_use();
+    (void)frame_pool::restart_peak();
+    s.write(std::move(first));
+    EXPECT_LT(frame_pool::peak(), before + 10'000);
+    const auto all = co_await s.flush(10s);
+    EXPECT_TRUE(all);
+    EXPECT_TRUE(s.out().empty());
+    EXPECT_LT(frame_pool::in_use(), before - 900'000);
+    s.write("two ");
+    s.write(std::move(second));
+    s.write(std::move(third));  // and a copy where that is not possible
+    s.write(" end");
+    const auto rest = co_await s.flush(10s);
+    EXPECT_TRUE(rest);
+    r->stop();
+  };
+  synfp::spawn(send(stream(*r, p.server.release())));
+  test::run_to_end(*r);
+  client.join();
+  EXPECT_TRUE(got == "one " + std::string(size, 'a') + "two " + std::string(size, 'b') +
+                         std::string(size, 'c') + " end");
+}
+
+// It counts as output like any other, whether it is being sent or not.
+TEST(net_stream, long_texts_are_bounded_and_go_with_their_connection) {
+  using synfp::io::frame_pool;
+  using synfp::io::pool_string;
+  synfp::io::ring_options o;
+  o.limits.output = 500'000;
+  auto r = test::make_ring(o);
+  pair p, q;
+  const auto before = frame_pool::in_use();
+  auto send = [&]() -> task<> {
+    stream s(*r, p.server.release());
+    s.write(pool_string(1'000'000, 'a'));
+    const auto sent = co_await s.flush(10s);
+    EXPECT_TRUE(!sent && sent.error().os == ENOBUFS);
+    stream never(*r, q.server.release());
+    never.write(pool_string(100'000, 'a'));
+    r->stop();
+  };
+  synfp::spawn(send());
+  test::run_to_end(*r);
+  EXPECT_EQ(r->counters().shed, 1u);
+  EXPECT_LT(frame_pool::in_use(), before + 10'000);
+}
+
 // Output that nobody takes is bounded for the ring: who has waited longest loses it.
 TEST(net_stream, unsent_output_is_bounded) {
   synfp::io::ring_options o;

@@ -287,7 +287,7 @@ class ring {
   explicit ring(const io::limits& limits) noexcept
       : limits_(limits),
         wheel_(clock::now()),
-        trim_([](void*) { frame_pool::trim(); }, nullptr),
+        trim_(&trim_if_over, this),
         wake_{&woken, this},
         now_(clock::now()) {}
 
@@ -305,6 +305,10 @@ class ring {
   int turn(bool wait);
   bool finished() const noexcept;
   int close_down() noexcept;
+  // Large bodies come and go within milliseconds: that the load was over once does not mean that it is.
+  static void trim_if_over(void* self) {
+    if (frame_pool::peak() <= static_cast<ring*>(self)->load_ / 2) frame_pool::trim();
+  }
 
   // Counts `bytes` for `output` until output_ends(). Makes room by taking from those that began first. False
   // if it alone is more than the limit.
@@ -331,6 +335,7 @@ class ring {
   std::size_t output_bytes_ = 0;
   detail::timer_wheel wheel_;
   timeout trim_;
+  std::ptrdiff_t load_ = 0;  // what was in use at most before trim_ was armed
   detail::list stop_callbacks_;
   std::vector<turn_callback*> turn_callbacks_;
   std::vector<completion> stash_;  // never grows
@@ -646,7 +651,10 @@ inline int ring::turn(bool wait) {
   if (!closing_) buffers_->retry_parked();
   wheel_.advance(now_);
   queue.run(resumptions_per_turn);
-  if (frame_pool::worth_trimming() && !trim_.armed()) arm(trim_, trim_after);
+  if (!trim_.armed() && frame_pool::worth_trimming()) {
+    load_ = frame_pool::restart_peak();
+    arm(trim_, trim_after);
+  }
   // These pass by themselves: a signal, the wait's timeout, completions to read first, a lost completion.
   if (r >= 0 || r == -EINTR || r == -ETIME || r == -EBUSY || r == -EAGAIN || r == -EBADR) return 0;
   return r;
