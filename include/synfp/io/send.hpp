@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <new>
+#include <string_view>
 #include <utility>
 
+#include <synfp/io/buffer.hpp>
 #include <synfp/io/frame_pool.hpp>
 #include <synfp/io/operation.hpp>
 #include <synfp/io/ring.hpp>
@@ -37,13 +39,14 @@ class sender {
     if (body_ != nullptr && !body_->sending) append_body();
     return out_;
   }
-  /// Sends `text` after what is in out(). A long one is taken over, not copied.
-  void write(pool_string text) {
-    if (text.size() < least_taken || body_ != nullptr || sending_) {
-      out().append(text);
+  /// Sends `bytes`, a pool_string or a buffer, after what is in out(). Long ones are taken over, not copied.
+  template <class Bytes>
+  void write(Bytes bytes) {
+    if (bytes.size() < least_taken || body_ != nullptr || sending_) {
+      out().append(bytes.data(), bytes.size());
       return;
     }
-    body_ = ::new (frame_pool::allocate(sizeof(body))) body(std::move(text));
+    body_ = ::new (frame_pool::allocate(sizeof(body))) body(std::move(bytes));
   }
 
   /// Where a coroutine waits until ready(): see wait_awaiter.
@@ -62,8 +65,8 @@ class sender {
     std::size_t memory = in_kernel_.capacity();
     if (body_ != nullptr) {
       body_->sending = true;
-      size_ += body_->text.size();
-      memory += body_->text.capacity();
+      size_ += body_->bytes.size();
+      memory += body_->memory();
     }
     if (ring_->output_begins(output_, memory)) {
       send_rest();
@@ -99,8 +102,16 @@ class sender {
 
   /// What is sent after the string, and what sendmsg() needs for the two. Few connections have one.
   struct body {
-    explicit body(pool_string t) noexcept : text(std::move(t)) {}
-    pool_string text;
+    explicit body(pool_string t) noexcept : text(std::move(t)), bytes(text) {}
+    explicit body(buffer b) noexcept : block(std::move(b)), bytes(block.view()) {}
+    body(const body&) = delete;
+    body& operator=(const body&) = delete;
+    ~body() = default;
+    std::size_t memory() const noexcept { return block.empty() ? text.capacity() : block.size(); }
+
+    pool_string text;  // either this holds the bytes
+    buffer block;      // or this
+    std::string_view bytes;
     bool sending = false;
     ::iovec pieces[2]{};
     ::msghdr message{};
@@ -113,10 +124,10 @@ class sender {
       if (body_ == nullptr) {
         io_uring_prep_send(sqe, fd_, in_kernel_.data() + sent_, head - sent_, flags);
       } else if (sent_ >= head) {
-        io_uring_prep_send(sqe, fd_, body_->text.data() + (sent_ - head), size_ - sent_, flags);
+        io_uring_prep_send(sqe, fd_, body_->bytes.data() + (sent_ - head), size_ - sent_, flags);
       } else {
         body_->pieces[0] = {in_kernel_.data() + sent_, head - sent_};
-        body_->pieces[1] = {body_->text.data(), body_->text.size()};
+        body_->pieces[1] = {const_cast<char*>(body_->bytes.data()), body_->bytes.size()};
         body_->message.msg_iov = body_->pieces;
         body_->message.msg_iovlen = 2;
         io_uring_prep_sendmsg(sqe, fd_, &body_->message, flags);
@@ -172,7 +183,7 @@ class sender {
     frame_pool::deallocate(b, sizeof(body));
   }
   void append_body() {
-    out_.append(body_->text);
+    out_.append(body_->bytes);
     drop_body();
   }
   /// Others need the memory.
