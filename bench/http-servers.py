@@ -50,9 +50,9 @@ CASES = {
     "64 KiB": (64, "/64k.txt", 3),
     "1 MiB": (16, "/1m.txt", 3),
 }
-CAPTURES = ("reuseport", "strict", "xdp", "saved_syn")
+CAPTURES = ("reuseport", "strict", "xdp", "saved_syn", "deferred")
 CAPTURED_CASES = ("keep-alive 64", "close")
-EXPECTED_OF = ("io_uring loop", "epoll loop", "synfp", "synfp, reuseport", "nginx")
+EXPECTED_OF = ("io_uring loop", "epoll loop", "synfp", "synfp, reuseport", "synfp, deferred", "nginx", "nginx, deferred")
 ROUNDS = 3  # of the other servers
 
 DONE = """
@@ -219,19 +219,21 @@ class Servers:
         if name.endswith(" loop"):
             program = "http_floor_uring" if "uring" in name else "http_floor_epoll"
             return [str(self.bench / program), str(port), str(BODIES[path]), "close" if case in CLOSES else "keep"]
+        if name == "nginx, deferred":
+            return self.nginx(port, "deferred")
         return getattr(self, name.lower().replace(".", ""))(port)
 
-    def nginx(self, port):
+    def nginx(self, port, listens=""):
         text = "default_type text/plain; return 200"
-        config = self.file("nginx.conf", f"""
-user root; worker_processes 1; daemon off; pid {self.directory}/nginx.pid; error_log stderr crit;
+        config = self.file(f"nginx{port}.conf", f"""
+user root; worker_processes 1; daemon off; pid {self.directory}/nginx{port}.pid; error_log stderr crit;
 worker_rlimit_nofile 16384;
 events {{ worker_connections 8192; use epoll; multi_accept on; }}
 http {{
   access_log off; server_tokens off; keepalive_requests 1000000000; keepalive_timeout 600;
   sendfile on; tcp_nopush on; open_file_cache max=16 inactive=1h; open_file_cache_valid 1h;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096 {listens};
     root {self.directory}; types {{ text/plain txt; }}
     location = /hello.txt {{ {text} "{self.body(13)}"; }}
     location = /1k.txt {{ {text} "{self.body(1024)}"; }}
@@ -300,6 +302,7 @@ server.listen({{port: {port}, host: '127.0.0.1', backlog: 4096}});
 # Program, how it tells its version, how it answers.
 PROGRAMS = {
     "nginx": ("nginx", "-v", "return 200; files from 64 KiB on"),
+    "nginx, deferred": ("nginx", "-v", "the same; TCP_DEFER_ACCEPT"),
     "h2o": ("h2o", "--version", "files; TCP_DEFER_ACCEPT"),
     "lighttpd": ("lighttpd", "-v", "files"),
     "HAProxy": ("haproxy", "-v", "http-request return"),
@@ -430,7 +433,12 @@ class Results:
             "http_capture_extra_close_saved_syn": self.ratio("close", "synfp, saved_syn", "synfp"),
             "http_capture_extra_close_xdp": self.ratio("close", "synfp, xdp", "synfp"),
         }
+        # A listener that defers accept() against one that does not, and against one that does, too.
+        found["http_close_deferred_cpu_over_nginx"] = self.ratio("close", "synfp, deferred", "nginx")
+        found["http_close_deferred_cpu_over_nginx_deferred"] = self.ratio("close", "synfp, deferred", "nginx, deferred")
         for peer in PROGRAMS:
+            if "," in peer:
+                continue
             name = peer.lower().replace(".", "")
             if peer == "nginx":  # the best that any server could reach
                 found["http_keepalive64_floor_over_nginx"] = self.ratio("keep-alive 64", "io_uring loop", peer)

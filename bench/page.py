@@ -207,6 +207,10 @@ def result(found):
         out.append(f"A connection per request with capture takes {figures['http_close_cpu_over_nginx']:.2f} times that of "
                    f"nginx (the loop {figures['http_close_floor_over_nginx']:.2f}), and "
                    f"{figures['http_capture_extra_close']:.2f} times what it takes without capture.")
+    if has("http_close_deferred_cpu_over_nginx", "http_close_deferred_cpu_over_nginx_deferred"):
+        out.append(f"With `server_options::defer_accept` it takes {figures['http_close_deferred_cpu_over_nginx']:.2f} times that "
+                   f"of nginx, and {figures['http_close_deferred_cpu_over_nginx_deferred']:.2f} times that of an nginx that "
+                   "defers, too.")
     missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
     expected = sum(name in EXPECTED for name in figures)
     if expected:
@@ -332,8 +336,8 @@ benchmark("http", """
     (bench/http_floor_*). synfp has minimal handlers, default options and, unless it is said, no capture; the others
     log nothing, end no connection by themselves and answer with the same body. wrk keeps its processor busy in most
     cases, so requests/s are wrk's more than the server's, and latencies are those of a queue. "close" is a connection
-    per request, "reconnect 10" one per ten on average; there h2o gains much by TCP_DEFER_ACCEPT, which the others do
-    not set; "pipelined 16" sends sixteen requests at once. To accept the connections is counted too, which tells with
+    per request, "reconnect 10" one per ten on average; there TCP_DEFER_ACCEPT gains much, which h2o sets, and
+    of the others those that are called "deferred"; "pipelined 16" sends sixteen requests at once. To accept the connections is counted too, which tells with
     4,096 of them. "strict" is reuseport with saved_syn behind it (capture::first_of). On loopback the kernel handles
     a segment within the send, so what a program takes for SYNs is time of the client: it is counted apart, as BPF ns
     per request, by the kernel's statistics, and `http_capture_extra_close_with_program` adds it to the server. XDP on

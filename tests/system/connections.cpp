@@ -129,6 +129,56 @@ INSTANTIATE_TEST_SUITE_P(all, connections,
                                           testing::Range(0, 3)),
                          name_of);
 
+// A listener that defers accept(): the connection comes later than its handshake, with its own SYN all the
+// same.
+class deferred : public testing::TestWithParam<std::tuple<hook, int>> {
+ protected:
+  template <hook H>
+  void check() {
+    const int cookies = std::get<1>(GetParam());
+    two_hosts hosts;
+    hosts.server.sysctl("net/ipv4/tcp_syncookies", std::to_string(cookies));
+    constexpr probe_config config{.hook = H, .buckets = 64};
+    const auto options = watching(H, "s0");
+    auto opened = hosts.server.inside([&] { return synfp::capture::probe<config>::open(options); });
+    ASSERT_TRUE(opened) << opened.error().message;
+    auto& probe = *opened;
+    const fd listener = hosts.server.inside([&] { return bound(*endpoint::parse("10.77.0.1:0")); });
+    ASSERT_TRUE(probe.prepare(listener.get(), true));
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    const int seconds = 1;
+    ASSERT_EQ(::setsockopt(listener.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds), 0);
+    const endpoint to = local_of(listener.get());
+
+    const fd silent = hosts.client.inside([&] { return connected(to); });
+    const fd asking = hosts.client.inside([&] { return connected(to); });
+    ASSERT_EQ(::send(asking.get(), "x", 1, MSG_NOSIGNAL), 1);
+    // Under cookies there is nothing that could wait for bytes.
+    const fd* const order[] = {cookies == 2 ? &silent : &asking, cookies == 2 ? &asking : &silent};
+    for (const fd* client : order) {
+      const fd server = accepted(listener);
+      ASSERT_TRUE(server);
+      const synfp::capture::connection c{server.get(), peer_of(server.get()), local_of(server.get())};
+      EXPECT_EQ(c.peer, local_of(client->get()));
+      const auto found = probe.find(c, now_ns());
+      ASSERT_TRUE(found) << to_string(found.miss);
+      EXPECT_EQ(found->source().port(), c.peer.port());
+      EXPECT_EQ(found.proof, facts_of(H).acks && cookies == 2 ? proof::verified : proof::tuple);
+    }
+  }
+};
+
+TEST_P(deferred, connections_carry_their_syn) {
+  if (std::get<0>(GetParam()) == hook::kprobe) SYNFP_NEEDS_KPROBES();
+  with_hook(std::get<0>(GetParam()), [this]<hook H>() { check<H>(); });
+}
+INSTANTIATE_TEST_SUITE_P(all, deferred,
+                         testing::Combine(testing::ValuesIn(packet_hooks()), testing::Values(1, 2)),
+                         [](const auto& which) {
+                           return hook_name(std::get<0>(which.param)) + "_cookies" +
+                                  std::to_string(std::get<1>(which.param));
+                         });
+
 // Cookies for the first connection only: its proof must not serve the next one.
 constexpr int cookies_that_end = 3;
 

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <synfp/http/events.hpp>
@@ -33,9 +34,10 @@ namespace test = synfp::test;
 /// What the handlers of these tests share with them.
 struct world {
   io::ring* ring = nullptr;
-  int live = 0;     // producers that have begun and have not ended
-  int pieces = 0;   // that they have produced
-  bool go = false;  // lets those that wait go on
+  int live = 0;               // producers that have begun and have not ended
+  int pieces = 0;             // that they have produced
+  bool go = false;            // lets those that wait go on
+  std::ptrdiff_t beside = 0;  // bytes that sending a block took beside it, at most
 };
 
 class alive {
@@ -92,6 +94,24 @@ http::chunks nothing_much() {
 }
 http::chunks large() { co_yield http::text_type(1'000'000, 'l'); }
 
+/// Blocks of several sizes; `most`: what they took beside themselves.
+http::chunks blocks(std::ptrdiff_t& most) {
+  for (const std::uint32_t size : {100'000U, 10U, 50'000U, 16'384U}) {
+    auto block = io::buffer::allocate(size);
+    std::fill_n(block.data(), size, static_cast<char>('a' + size % 7));
+    (void)io::frame_pool::restart_peak();
+    const auto in_use = io::frame_pool::in_use();
+    co_yield std::move(block);
+    if (size > 16'000) most = std::max(most, io::frame_pool::peak() - in_use);
+  }
+}
+std::string all_blocks() {
+  std::string all;
+  for (const std::uint32_t size : {100'000U, 10U, 50'000U, 16'384U})
+    all.append(size, static_cast<char>('a' + size % 7));
+  return all;
+}
+
 http::events clock_of(world& w) {
   const alive here(w);
   for (int i = 0;; ++i) {
@@ -145,6 +165,11 @@ auto make_routes(world& w) {
       http::get<"/nothing">(
           [](const http::request&) { return http::stream(http::text(""), nothing_much()); }),
       http::get<"/large">([](const http::request&) { return http::stream(http::text(""), large()); }),
+      http::get<"/blocks">([&w](const http::request&) {
+        return http::stream(http::text("first,"), blocks(w.beside), 6 + all_blocks().size());
+      }),
+      http::get<"/blocks-chunked">(
+          [&w](const http::request&) { return http::stream(http::text("first,"), blocks(w.beside)); }),
       http::get<"/no-content">(
           [&w](const http::request& q) { return http::stream(http::status(204), numbers(w, q, 3)); }),
       http::get<"/decides">([&w](const http::request& q) -> http::stream_response {
@@ -237,6 +262,21 @@ TYPED_TEST(http_stream, by_length) {
   EXPECT_TRUE(has(wire, "\r\nContent-Length: 30\r\n")) << wire;
   EXPECT_FALSE(has(wire, chunked));
   EXPECT_TRUE(has(wire, "\r\n\r\nfirst,0/length1/length2/lengthHTTP/1.1 200 OK\r\n")) << wire;
+}
+
+// Long ones of a body with a length are sent from where they are; nothing gets out of order.
+TYPED_TEST(http_stream, blocks) {
+  typename TestFixture::link c(*this->ring, this->routes);
+  c.send(get("/blocks") + get("/ordinary?x"));
+  const std::string wire = c.until("\r\n\r\nx");
+  EXPECT_TRUE(body_of(wire).starts_with("first," + all_blocks() + "HTTP/1.1 200 OK\r\n"));
+  if constexpr (std::is_same_v<TypeParam, test::socket_link>) {
+    EXPECT_LT(this->w.beside, 2000);
+  }
+  c.send(get("/blocks-chunked"));
+  const std::string framed = c.until(last_chunk);
+  EXPECT_TRUE(has(framed, "\r\n186a0\r\n" + all_blocks().substr(0, 100'000) + "\r\na\r\n"));
+  EXPECT_TRUE(has(framed, "\r\n4000\r\n" + all_blocks().substr(150'010) + "\r\n0\r\n\r\n"));
 }
 
 TYPED_TEST(http_stream, http10_ends_with_the_connection_or_by_length) {

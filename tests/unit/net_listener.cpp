@@ -119,6 +119,44 @@ TEST(net_listener, a_tiny_completion_queue_loses_nobody) {
   EXPECT_GT(l.counters().rearmed, 1u);
 }
 
+// A client that speaks first is there with its bytes, one that only ends with that, and one that does neither
+// after the time. What resets before has never been there.
+TEST(net_listener, defers_until_there_are_bytes) {
+  auto r = test::make_ring();
+  auto fd = test::listen_on_loopback();
+  const auto where = test::name_of(fd.get(), false);
+  auto l = make_listener(*r, std::move(fd), nullptr, {.defer_accept = 1s});
+  auto silent = test::connect_to(where);
+  auto asking = test::connect_to(where);
+  auto ending = test::connect_to(where);
+  {
+    const auto resetting = test::connect_to(where);
+    constexpr ::linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(resetting.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  auto accept_all = [&]() -> task<> {
+    test::send_all(asking.get(), "hello");
+    auto a = co_await l.accept();
+    EXPECT_TRUE(a && a->peer == test::name_of(asking.get(), false));
+    if (!a) co_return;
+    const auto chunk = co_await a->connection.read(0s);
+    EXPECT_TRUE(chunk && chunk->view() == "hello");
+    ending = test::fd(-1);
+    auto b = co_await l.accept();
+    EXPECT_TRUE(b);
+    if (!b) co_return;
+    const auto end = co_await b->connection.read(10s);
+    EXPECT_TRUE(!end && end.error().code == errc::closed);
+    auto c = co_await l.accept();
+    EXPECT_TRUE(c && c->peer == test::name_of(silent.get(), false));
+    EXPECT_EQ(l.counters().accepted, 3u);
+    EXPECT_EQ(l.counters().gone, 0u);
+    r->stop();
+  };
+  synfp::spawn(accept_all());
+  test::run_to_end(*r);
+}
+
 // The ready queue fills past its high-water mark, the accept is cancelled and taken up again.
 TEST(net_listener, high_water_pauses_and_resumes) {
   test::raise_descriptor_limit(4096);

@@ -100,6 +100,52 @@ TEST(net_stream, large_transfer_both_ways) {
   EXPECT_TRUE(back == text);
 }
 
+// Most connections that ask once are closed then: nothing is left in the kernel that would have to be
+// cancelled. From the second read on receiving goes on by itself.
+TEST(net_stream, the_first_receive_ends_with_what_it_brings) {
+  auto r = test::make_ring();
+  pair p;
+  const std::size_t without = r->in_flight();
+  auto serve = [&](stream s) -> task<> {
+    test::send_all(p.client.get(), "one");
+    const auto first = co_await s.read();
+    EXPECT_TRUE(first && first->view() == "one");
+    EXPECT_EQ(r->in_flight(), without);
+    test::send_all(p.client.get(), "two");
+    const auto second = co_await s.read();
+    EXPECT_TRUE(second && second->view() == "two");
+    EXPECT_EQ(r->in_flight(), without + 1);
+    r->stop();
+  };
+  synfp::spawn(serve(stream(*r, p.server.release())));
+  test::run_to_end(*r);
+}
+
+// The descriptor is closed with the next submission, also when that is the last, and by the ring's end.
+TEST(net_stream, closes_its_descriptor) {
+  auto r = test::make_ring();
+  const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };
+  pair here, at_the_end, outside;
+  const int kept = outside.server.get();
+  const int early = here.server.get();
+  const int late = at_the_end.server.get();
+  stream left(*r, outside.server.release());
+  auto close_two = [&]() -> task<> {
+    { const stream s(*r, here.server.release()); }
+    co_await synfp::io::sleep_for(*r, 1ms);
+    EXPECT_FALSE(is_open(early));
+    const stream s(*r, at_the_end.server.release());
+    r->stop();
+  };
+  synfp::spawn(close_two());
+  test::run_to_end(*r);
+  EXPECT_FALSE(is_open(late));
+  EXPECT_TRUE(is_open(kept));
+  left.close();  // no turn follows
+  EXPECT_FALSE(is_open(kept));
+  EXPECT_EQ(test::receive(outside.client.get(), 1), "");
+}
+
 task<> timed_reads(ring& r, stream s, int client, std::vector<std::string>& log) {
   auto chunk = co_await s.read(20ms);
   log.push_back(chunk ? "data" : std::string(synfp::to_string(chunk.error().code)));
@@ -579,10 +625,12 @@ TEST(net_stream, unread_chunks_stay_below_the_limits) {
   std::size_t sitting = 0;
   std::size_t most = 0;
   bool over = false;
-  auto sit = [&](stream s) -> task<> {
-    auto first = co_await s.read();
-    EXPECT_TRUE(first);
-    if (first) first->reset();
+  auto sit = [&](stream s, int client) -> task<> {
+    for (int i = 0; i != 2; ++i) {  // the second receive is the one that goes on by itself
+      test::send_all(client, "x");
+      const auto chunk = co_await s.read();
+      EXPECT_TRUE(chunk);
+    }
     ++sitting;
     while (!over) co_await synfp::io::yield();
     --sitting;
@@ -609,10 +657,7 @@ TEST(net_stream, unread_chunks_stay_below_the_limits) {
     while (sitting != 0) co_await synfp::io::yield();
     r->stop();
   };
-  for (auto& p : pairs) {
-    test::send_all(p.client.get(), "x");
-    synfp::spawn(sit(stream(*r, p.server.release())));
-  }
+  for (auto& p : pairs) synfp::spawn(sit(stream(*r, p.server.release()), p.client.get()));
   synfp::spawn(flood());
   test::run_to_end(*r);
   EXPECT_LE(most, 48u);  // three quarters
@@ -631,10 +676,11 @@ TEST(net_stream, unread_connections_do_not_starve_the_others) {
   std::vector<std::string> got(pairs.size());
   std::size_t sitting = 0;
   bool over = false;
-  auto sit = [&](stream s, std::string& into) -> task<> {
-    {
-      const auto first = co_await s.read();
-      EXPECT_TRUE(first);
+  auto sit = [&](stream s, int client, std::string& into) -> task<> {
+    for (int k = 0; k != 2; ++k) {  // the second receive is the one that goes on by itself
+      test::send_all(client, "x");
+      const auto chunk = co_await s.read();
+      EXPECT_TRUE(chunk);
     }
     ++sitting;
     while (!over) co_await synfp::io::sleep_for(*r, 1ms);
@@ -656,8 +702,8 @@ TEST(net_stream, unread_connections_do_not_starve_the_others) {
     over = true;
   };
   for (std::size_t i = 0; i != pairs.size(); ++i) {
-    test::send_all(pairs[i].client.get(), "x");
-    synfp::spawn(sit(stream(*r, pairs[i].server.release()), got[i]));
+    const int client = pairs[i].client.get();
+    synfp::spawn(sit(stream(*r, pairs[i].server.release()), client, got[i]));
   }
   synfp::spawn(check(stream(*r, last.server.release())));
   test::run_to_end(*r);
@@ -673,6 +719,65 @@ struct deaf_peer : pair {
     ::setsockopt(server.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   }
 };
+
+// A long text goes out from where it is, behind what was written before, and does not overtake what follows.
+TEST(net_stream, sends_long_texts_without_copying_them) {
+  using synfp::io::frame_pool;
+  using synfp::io::pool_string;
+  auto r = test::make_ring();
+  pair p;
+  const std::size_t size = 1'000'000;
+  std::string got;
+  std::thread client([&] { got = test::receive(p.client.get(), 3 * size + 12); });
+  auto send = [&](stream s) -> task<> {
+    pool_string first(size, 'a'), second(size, 'b'), third(size, 'c');
+    s.write("one ");
+    const auto before = frame_pool::in_use();
+    (void)frame_pool::restart_peak();
+    s.write(std::move(first));
+    EXPECT_LT(frame_pool::peak(), before + 10'000);
+    const auto all = co_await s.flush(10s);
+    EXPECT_TRUE(all);
+    EXPECT_TRUE(s.out().empty());
+    EXPECT_LT(frame_pool::in_use(), before - 900'000);
+    s.write("two ");
+    s.write(std::move(second));
+    s.write(std::move(third));  // and a copy where that is not possible
+    s.write(" end");
+    const auto rest = co_await s.flush(10s);
+    EXPECT_TRUE(rest);
+    r->stop();
+  };
+  synfp::spawn(send(stream(*r, p.server.release())));
+  test::run_to_end(*r);
+  client.join();
+  EXPECT_TRUE(got == "one " + std::string(size, 'a') + "two " + std::string(size, 'b') +
+                         std::string(size, 'c') + " end");
+}
+
+// It counts as output like any other, whether it is being sent or not.
+TEST(net_stream, long_texts_are_bounded_and_go_with_their_connection) {
+  using synfp::io::frame_pool;
+  using synfp::io::pool_string;
+  synfp::io::ring_options o;
+  o.limits.output = 500'000;
+  auto r = test::make_ring(o);
+  pair p, q;
+  const auto before = frame_pool::in_use();
+  auto send = [&]() -> task<> {
+    stream s(*r, p.server.release());
+    s.write(pool_string(1'000'000, 'a'));
+    const auto sent = co_await s.flush(10s);
+    EXPECT_TRUE(!sent && sent.error().os == ENOBUFS);
+    stream never(*r, q.server.release());
+    never.write(pool_string(100'000, 'a'));
+    r->stop();
+  };
+  synfp::spawn(send());
+  test::run_to_end(*r);
+  EXPECT_EQ(r->counters().shed, 1u);
+  EXPECT_LT(frame_pool::in_use(), before + 10'000);
+}
 
 // Output that nobody takes is bounded for the ring: who has waited longest loses it.
 TEST(net_stream, unsent_output_is_bounded) {

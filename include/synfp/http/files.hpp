@@ -24,7 +24,7 @@
 #include <synfp/http/request.hpp>
 #include <synfp/http/response.hpp>
 #include <synfp/http/stream.hpp>
-#include <synfp/io/frame_pool.hpp>
+#include <synfp/io/buffer.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/submit.hpp>
 #include <synfp/io/task.hpp>
@@ -54,8 +54,7 @@ struct open_below {
 struct read_piece {
   int file;
   std::uint64_t offset;
-  std::size_t size;
-  io::pool_string bytes;
+  io::buffer bytes;
 };
 
 /// What the server needs to know of an open file.
@@ -120,22 +119,24 @@ constexpr int status_of_open(const error& why) noexcept {
   }
 }
 
-inline constexpr std::size_t file_piece = 32 * 1024;
+inline constexpr std::uint32_t file_piece = 64 * 1024 - 64;  // with its chunk a block of the pool
 
 inline chunks file_pieces(io::ring* ring, owned_fd file, std::uint64_t offset, std::uint64_t left) {
-  read_piece piece{file.get(), offset, 0, {}};
-  piece.bytes.resize(left < file_piece ? static_cast<std::size_t>(left) : file_piece);
+  read_piece piece{file.get(), offset, {}};
   while (left != 0) {
-    piece.size = left < piece.bytes.size() ? static_cast<std::size_t>(left) : piece.bytes.size();
+    // No small rest, as of a file of 64 KiB.
+    const bool last = left <= file_piece + file_piece / 4;
+    piece.bytes = io::buffer::allocate(last ? static_cast<std::uint32_t>(left) : file_piece);
     auto done = co_await io::submit(*ring, std::move(piece), [](::io_uring_sqe* sqe, read_piece& p) {
-      io_uring_prep_read(sqe, p.file, p.bytes.data(), static_cast<unsigned>(p.size), p.offset);
+      io_uring_prep_read(sqe, p.file, p.bytes.data(), static_cast<unsigned>(p.bytes.size()), p.offset);
     });
     if (!done || done->value == 0) co_return;  // shorter than was said: the connection is closed
     piece = std::move(done->state);
-    const auto n = static_cast<std::size_t>(done->value);
+    const auto n = static_cast<std::uint32_t>(done->value);
+    piece.bytes.shrink(n);
     piece.offset += n;
     left -= n;
-    co_yield std::string_view(piece.bytes).substr(0, n);
+    co_yield std::move(piece.bytes);
   }
 }
 
@@ -163,7 +164,7 @@ struct files_options {
 /// extension.
 ///
 /// Opening and reading go through the ring of the thread, in pieces; a slow client makes the server hold 64
-/// to 100 KiB, whatever the size of the file. A file that becomes shorter while it is sent ends the
+/// to 128 KiB, whatever the size of the file. A file that becomes shorter while it is sent ends the
 /// connection.
 ///
 /// The directory is opened once: if another one takes its name, the old one is served on.

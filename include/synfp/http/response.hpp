@@ -87,6 +87,8 @@ class response {
   void set_body(std::string_view body) { body_.assign(body); }
   void set_body(const char* body) { body_.assign(body); }
 
+  text_type take_body() noexcept { return std::exchange(body_, {}); }
+
   std::string_view content_type() const noexcept {
     return type_.empty() ? std::string_view(static_type_) : type_;
   }

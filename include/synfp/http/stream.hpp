@@ -9,6 +9,7 @@
 
 #include <synfp/http/detail/producer.hpp>
 #include <synfp/http/response.hpp>
+#include <synfp/io/buffer.hpp>
 #include <synfp/version.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -42,6 +43,11 @@ class [[nodiscard]] chunks {
     static chunks get_return_object_on_allocation_failure() noexcept { return chunks({}); }
     yield_awaiter yield_value(std::string_view piece) {
       sink().put(piece);
+      return yield_awaiter(*this);
+    }
+    /// With Content-Length a piece of 16 KiB or more is sent from where it is.
+    yield_awaiter yield_value(io::buffer piece) {
+      sink().put(std::move(piece));
       return yield_awaiter(*this);
     }
   };

@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #if defined(__GLIBC__)
 #include <malloc.h>  // malloc_trim
@@ -33,7 +34,7 @@
 SYNFP_BEGIN_NAMESPACE
 namespace io {
 
-/// Blocks of powers of two from 64 bytes to 1 MiB, kept in one free list per class and thread; larger ones go
+/// Blocks of powers of two from 64 bytes to 2 MiB, kept in one free list per class and thread; larger ones go
 /// straight to operator new. A block may be freed on another thread than the one that allocated it: it then
 /// joins the freeing thread's list. A list keeps at most 4 MiB or 16 blocks, so that a thread which only
 /// frees does not collect memory for ever. Blocks are aligned as by operator new.
@@ -43,7 +44,7 @@ namespace io {
 class frame_pool {
  public:
   static constexpr std::size_t smallest = 64;
-  static constexpr std::size_t largest = 1024 * 1024;
+  static constexpr std::size_t largest = 2 * 1024 * 1024;  // 1 MiB and what goes with it
   static constexpr std::size_t kept_per_class = 4 * 1024 * 1024;
   static constexpr std::size_t blocks_per_class = 16;  // if these are more
 
@@ -78,8 +79,12 @@ class frame_pool {
   /// Bytes that this thread has allocated and not freed. Not exact where blocks are freed on other threads.
   static std::ptrdiff_t in_use() noexcept { return in_use_; }
 
-  /// This thread uses 8 MiB less than it did, and less than half, since the last trim().
+  /// This thread uses 8 MiB less than it did, and less than half, since the last trim() or restart_peak().
   static bool worth_trimming() noexcept { return peak_ - in_use_ >= 8 * 1024 * 1024 && in_use_ <= peak_ / 2; }
+  /// The most that this thread has used since the last trim() or restart_peak().
+  static std::ptrdiff_t peak() noexcept { return peak_; }
+  /// Gives peak(), and begins it anew.
+  static std::ptrdiff_t restart_peak() noexcept { return std::exchange(peak_, in_use_); }
   /// Takes milliseconds if there is much; the other threads' malloc waits meanwhile.
   static void trim() noexcept {
     empty_lists();
@@ -97,7 +102,7 @@ class frame_pool {
     block* head = nullptr;
     std::size_t bytes = 0;
   };
-  static constexpr unsigned classes = 15;
+  static constexpr unsigned classes = 16;
   static_assert(smallest << (classes - 1) == largest);
   static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= alignof(std::max_align_t));
 
@@ -181,7 +186,7 @@ class frame_pool {
   static thread_local list lists_[classes];
   static thread_local state state_;
   static thread_local std::ptrdiff_t in_use_;
-  static thread_local std::ptrdiff_t peak_;  // of in_use_, since the last trim()
+  static thread_local std::ptrdiff_t peak_;  // of in_use_
 };
 
 inline constinit thread_local frame_pool::list frame_pool::lists_[classes] = {};

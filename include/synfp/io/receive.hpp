@@ -23,8 +23,9 @@ namespace io {
 /// Receives from one socket. A member of an operation_owner, which it keeps alive while the kernel may use
 /// it; on the ring's thread.
 ///
-/// A receive begins only for a coroutine that waits and has nothing. Once begun as a multishot it may bring
-/// chunks before they are asked for; with limits::unread of them it is cancelled. So only coroutines that
+/// A receive begins only for a coroutine that waits and has nothing. The first brings one chunk: many
+/// connections are over with it, and have nothing to cancel then. The others are multishots, which may bring
+/// chunks before they are asked for; with limits::unread of them one is cancelled. So only coroutines that
 /// wait for bytes ever wait for a buffer.
 class receiver {
  public:
@@ -128,7 +129,7 @@ class receiver {
     }
     // It ended before its time. A coroutine that waits goes on, others when they want to read.
     if (!last || !slot_.taken() || chunks_ != 0) return;
-    if (result == -ENOBUFS && !multishot_) {
+    if (result == -ENOBUFS && from_reserve_) {
       ++ring_->counters_.parked;
       pool.park(parked_);
     } else {
@@ -140,18 +141,18 @@ class receiver {
   void start(bool bytes_wait) {
     if (receiving_ || closed_ || end_ != going_on) return;
     auto& pool = *ring_->buffers_;
-    multishot_ = pool.plenty();
+    from_reserve_ = !pool.plenty();
+    const bool once = from_reserve_ || !std::exchange(begun_, true);
     receiving_ = ring_->start(receive_, [&](::io_uring_sqe* sqe) {
-      if (multishot_) {
-        io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
-        sqe->buf_group = detail::buffer_pool::multishot;
-      } else {
+      if (once) {
         io_uring_prep_recv(sqe, fd_, nullptr, pool.buffer_size(), 0);
-        sqe->buf_group = detail::buffer_pool::reserve;
-        // Without it a connection that has nothing to receive could fail for want of a buffer, and queue for
-        // one.
-        if (!bytes_wait) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      } else {
+        io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
       }
+      // The reserve may be empty. Without the flag a connection that has nothing to receive could fail for
+      // want of a buffer, and queue for one.
+      if (from_reserve_ && !bytes_wait) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      sqe->buf_group = from_reserve_ ? detail::buffer_pool::reserve : detail::buffer_pool::multishot;
       sqe->flags |= IOSQE_BUFFER_SELECT;
     });
     if (receiving_) {
@@ -215,8 +216,9 @@ class receiver {
   std::size_t moved_ = 0;  // bytes since the coroutine was woken
   int end_ = going_on;     // or end_of_stream, or an errno
   bool receiving_ = false;
-  bool multishot_ = false;  // how the last receive was begun
-  bool pausing_ = false;    // the receive is being cancelled because too much is unread
+  bool begun_ = false;         // a receive was
+  bool from_reserve_ = false;  // where the last one takes its buffer
+  bool pausing_ = false;       // the receive is being cancelled because too much is unread
   bool closed_ = false;
 };
 

@@ -227,6 +227,18 @@ class ring {
     io_uring_sqe_set_data(sqe, nullptr);
     ++in_flight_;
   }
+  /// Closes `fd`, of which no operation is in flight: within a turn together with what is submitted next,
+  /// which saves a system call.
+  void close_fd(int fd) noexcept {
+    ::io_uring_sqe* sqe = turning_ ? next_sqe() : nullptr;
+    if (sqe == nullptr) {
+      ::close(fd);
+      return;
+    }
+    io_uring_prep_close(sqe, fd);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = not_counted;
+  }
   /// Hands over what is queued. An SQE names a descriptor by number: before that number may be closed and
   /// used again by code that does not wait for the last completion, the kernel must have looked it up.
   void submit_all() noexcept;
@@ -249,6 +261,8 @@ class ring {
   friend class sender;
 
   static constexpr std::size_t resumptions_per_turn = 256;
+  // What is not in in_flight_: the timeout of a wait on old kernels, a close that failed.
+  static constexpr std::uint64_t not_counted = LIBURING_UDATA_TIMEOUT;
   // Load that returns within this time finds the memory still here.
   static constexpr std::chrono::nanoseconds trim_after = std::chrono::seconds(1);
 
@@ -273,7 +287,7 @@ class ring {
   explicit ring(const io::limits& limits) noexcept
       : limits_(limits),
         wheel_(clock::now()),
-        trim_([](void*) { frame_pool::trim(); }, nullptr),
+        trim_(&trim_if_over, this),
         wake_{&woken, this},
         now_(clock::now()) {}
 
@@ -291,6 +305,10 @@ class ring {
   int turn(bool wait);
   bool finished() const noexcept;
   int close_down() noexcept;
+  // Large bodies come and go within milliseconds: that the load was over once does not mean that it is.
+  static void trim_if_over(void* self) {
+    if (frame_pool::peak() <= static_cast<ring*>(self)->load_ / 2) frame_pool::trim();
+  }
 
   // Counts `bytes` for `output` until output_ends(). Makes room by taking from those that began first. False
   // if it alone is more than the limit.
@@ -307,6 +325,7 @@ class ring {
   bool stopping_ = false;
   bool closing_ = false;
   bool wake_armed_ = false;
+  bool turning_ = false;  // what is queued now will be submitted
   task_run mode_ = task_run::plain;
   std::size_t in_flight_ = 0;
   io::limits limits_;
@@ -316,6 +335,7 @@ class ring {
   std::size_t output_bytes_ = 0;
   detail::timer_wheel wheel_;
   timeout trim_;
+  std::ptrdiff_t load_ = 0;  // what was in use at most before trim_ was armed
   detail::list stop_callbacks_;
   std::vector<turn_callback*> turn_callbacks_;
   std::vector<completion> stash_;  // never grows
@@ -580,7 +600,7 @@ inline int ring::enter(bool wait) noexcept {
 }
 
 inline void ring::dispatch(const completion& c) {
-  if (c.user_data == LIBURING_UDATA_TIMEOUT) return;
+  if (c.user_data == not_counted) return;
   if (is_last(c.flags)) --in_flight_;
   if (c.user_data == 0) return;
   auto& op = *reinterpret_cast<operation*>(static_cast<std::uintptr_t>(c.user_data));
@@ -616,6 +636,11 @@ inline void ring::reap() {
 }
 
 inline int ring::turn(bool wait) {
+  struct flag {
+    bool& on;
+    explicit flag(bool& b) noexcept : on(b) { on = true; }
+    ~flag() { on = false; }
+  } const turning(turning_);
   auto& queue = detail::run_queue::current();
   const int r = enter(wait && queue.empty() && stash_.empty());
   now_ = clock::now();
@@ -626,7 +651,10 @@ inline int ring::turn(bool wait) {
   if (!closing_) buffers_->retry_parked();
   wheel_.advance(now_);
   queue.run(resumptions_per_turn);
-  if (frame_pool::worth_trimming() && !trim_.armed()) arm(trim_, trim_after);
+  if (!trim_.armed() && frame_pool::worth_trimming()) {
+    load_ = frame_pool::restart_peak();
+    arm(trim_, trim_after);
+  }
   // These pass by themselves: a signal, the wait's timeout, completions to read first, a lost completion.
   if (r >= 0 || r == -EINTR || r == -ETIME || r == -EBUSY || r == -EAGAIN || r == -EBADR) return 0;
   return r;
@@ -651,6 +679,7 @@ inline int ring::close_down() noexcept {
     for (int i = 0; i != 8 && in_flight_ != 0 && r == 0; ++i) r = turn(true);
   }
   detail::run_queue::current().drain();
+  submit_all();  // the last turn may have closed descriptors
   closing_ = false;
   stopping_ = false;
   deadline_ = clock::time_point::max();

@@ -4,11 +4,15 @@
 
 #include <liburing.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <new>
+#include <string_view>
 #include <utility>
 
+#include <synfp/io/buffer.hpp>
 #include <synfp/io/frame_pool.hpp>
 #include <synfp/io/operation.hpp>
 #include <synfp/io/ring.hpp>
@@ -26,21 +30,45 @@ class sender {
       : ring_(&owner), fd_(fd), part_of_(&part_of), slot_(owner), send_{&sent, this}, output_(&shed, this) {}
   sender(const sender&) = delete;
   sender& operator=(const sender&) = delete;
+  ~sender() {
+    if (body_ != nullptr) drop_body();
+  }
 
   /// What is sent next. Append freely, also during a send.
-  pool_string& out() noexcept { return out_; }
+  pool_string& out() {
+    if (body_ != nullptr && !body_->sending) append_body();
+    return out_;
+  }
+  /// Sends `bytes`, a pool_string or a buffer, after what is in out(). Long ones are taken over, not copied.
+  template <class Bytes>
+  void write(Bytes bytes) {
+    if (bytes.size() < least_taken || body_ != nullptr || sending_) {
+      out().append(bytes.data(), bytes.size());
+      return;
+    }
+    body_ = ::new (frame_pool::allocate(sizeof(body))) body(std::move(bytes));
+  }
 
   /// Where a coroutine waits until ready(): see wait_awaiter.
   wait_slot& slot() noexcept { return slot_; }
   /// All of out() was handed to TCP, or never will be.
-  bool ready() const noexcept { return closed_ || error_ != 0 || (!sending_ && out_.empty()); }
+  bool ready() const noexcept {
+    return closed_ || error_ != 0 || (!sending_ && out_.empty() && body_ == nullptr);
+  }
   /// Starts to send out() unless a send goes on; that one is followed by the rest as long as a coroutine
   /// waits. May wake.
   void begin() {
     if (sending_ || ready()) return;
     in_kernel_.swap(out_);
     sent_ = 0;
-    if (ring_->output_begins(output_, in_kernel_.capacity())) {
+    size_ = in_kernel_.size();
+    std::size_t memory = in_kernel_.capacity();
+    if (body_ != nullptr) {
+      body_->sending = true;
+      size_ += body_->bytes.size();
+      memory += body_->memory();
+    }
+    if (ring_->output_begins(output_, memory)) {
       send_rest();
     } else {
       fail(ENOBUFS);
@@ -69,10 +97,41 @@ class sender {
   // again, which costs little; kept by many idle connections it would be much.
   static constexpr std::size_t kept_output = 1024;
 
+  // A text shorter than this is copied behind the others.
+  static constexpr std::size_t least_taken = 16 * 1024;
+
+  /// What is sent after the string, and what sendmsg() needs for the two. Few connections have one.
+  struct body {
+    explicit body(pool_string t) noexcept : text(std::move(t)), bytes(text) {}
+    explicit body(buffer b) noexcept : block(std::move(b)), bytes(block.view()) {}
+    body(const body&) = delete;
+    body& operator=(const body&) = delete;
+    ~body() = default;
+    std::size_t memory() const noexcept { return block.empty() ? text.capacity() : block.size(); }
+
+    pool_string text;  // either this holds the bytes
+    buffer block;      // or this
+    std::string_view bytes;
+    bool sending = false;
+    ::iovec pieces[2]{};
+    ::msghdr message{};
+  };
+
   void send_rest() {
     sending_ = ring_->start(send_, [this](::io_uring_sqe* sqe) {
-      io_uring_prep_send(sqe, fd_, in_kernel_.data() + sent_, in_kernel_.size() - sent_,
-                         MSG_NOSIGNAL | MSG_WAITALL);
+      constexpr int flags = MSG_NOSIGNAL | MSG_WAITALL;
+      const std::size_t head = in_kernel_.size();
+      if (body_ == nullptr) {
+        io_uring_prep_send(sqe, fd_, in_kernel_.data() + sent_, head - sent_, flags);
+      } else if (sent_ >= head) {
+        io_uring_prep_send(sqe, fd_, body_->bytes.data() + (sent_ - head), size_ - sent_, flags);
+      } else {
+        body_->pieces[0] = {in_kernel_.data() + sent_, head - sent_};
+        body_->pieces[1] = {const_cast<char*>(body_->bytes.data()), body_->bytes.size()};
+        body_->message.msg_iov = body_->pieces;
+        body_->message.msg_iovlen = 2;
+        io_uring_prep_sendmsg(sqe, fd_, &body_->message, flags);
+      }
     });
     if (sending_) {
       part_of_->acquire();
@@ -100,7 +159,7 @@ class sender {
     } else if (result != -EINTR && result != -EAGAIN && error_ == 0) {
       error_ = -result;
     }
-    if (!closed_ && error_ == 0 && sent_ < in_kernel_.size()) {
+    if (!closed_ && error_ == 0 && sent_ < size_) {
       send_rest();
       if (sending_) return;
     }
@@ -111,17 +170,28 @@ class sender {
   }
   void drop_sent() noexcept {
     ring_->output_ends(output_);
+    if (body_ != nullptr && body_->sending) drop_body();
     if (in_kernel_.capacity() > kept_output) {
       io::release(in_kernel_);
     } else {
       in_kernel_.clear();
     }
   }
+  void drop_body() noexcept {
+    body* const b = std::exchange(body_, nullptr);
+    b->~body();
+    frame_pool::deallocate(b, sizeof(body));
+  }
+  void append_body() {
+    out_.append(body_->bytes);
+    drop_body();
+  }
   /// Others need the memory.
   static void shed(void* self) {
     auto& s = *static_cast<sender*>(self);
     if (s.error_ == 0) s.error_ = ENOBUFS;
     io::release(s.out_);
+    if (s.body_ != nullptr && !s.sending_) s.drop_body();
     s.wake();
     if (s.sending_) s.ring_->cancel(s.send_);
   }
@@ -137,7 +207,9 @@ class sender {
   detail::sending_output output_;
   pool_string out_;
   pool_string in_kernel_;
+  body* body_ = nullptr;  // its text goes after out_, or after in_kernel_ while it is sent
   std::size_t sent_ = 0;
+  std::size_t size_ = 0;   // of what is in the kernel
   std::size_t moved_ = 0;  // bytes since the coroutine was woken
   int error_ = 0;
   bool sending_ = false;

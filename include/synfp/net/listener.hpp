@@ -2,10 +2,12 @@
 // A listening TCP socket on a ring: co_await listener.accept().
 #pragma once
 
-#include <netinet/tcp.h>  // TCP_NODELAY
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -41,6 +43,11 @@ class listener {
     // Connections inherit it. Responses leave in one send each, so waiting for more to send only delays them.
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (options.defer_accept > options.defer_accept.zero()) {
+      const int seconds =
+          static_cast<int>(std::min<std::chrono::seconds::rep>(options.defer_accept.count(), 3600));
+      ::setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    }
     return listener(new detail::listener_state(owner, fd, local, handler, options));
   }
 

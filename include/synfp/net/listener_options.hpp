@@ -2,6 +2,7 @@
 // What a listener can be told, and what it counts.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,12 @@ namespace net {
 struct listener_options {
   std::size_t high_water = 1024;  ///< with more waiting for accept(), the kernel's backlog fills instead
   std::size_t low_water = 512;    ///< at this many the kernel is asked again
+  /// A connection is accepted when its first bytes or its end are there, or after about this time
+  /// (TCP_DEFER_ACCEPT): one of a client that speaks first costs a fifth less. A client that does not speak
+  /// waits as a half-open connection meanwhile, and is never seen if it resets; under SYN cookies it does not
+  /// wait. In whole seconds, less than the time for which a probe keeps a SYN (probe_config::max_age). Zero:
+  /// the socket stays as it is.
+  std::chrono::seconds defer_accept{0};
   /// Descriptors run short. `number`: EMFILE or ENFILE if accept() failed for it, 0 if few are left;
   /// `missing`: how many more connections should end than this thread could spare. On the ring's thread.
   /// What it throws goes to io::on_escape().

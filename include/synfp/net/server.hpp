@@ -50,6 +50,8 @@ struct server_options {
   unsigned threads = 1;
   int backlog = listen_group::default_backlog;
   io::ring_options ring{};
+  /// See listener_options: for services whose clients speak first, as those of HTTP do.
+  std::chrono::seconds defer_accept{0};
   /// What an operator should know while it is not an error: open() waits for a port; descriptors run short,
   /// at most once a minute; what a stop waits for, every second. From any of the server's threads, one call
   /// at a time; it must not block.
@@ -580,6 +582,7 @@ class server {
     std::vector<listener> listeners;
     listeners.reserve(groups_.size());
     listener_options options;
+    options.defer_accept = options_.defer_accept;
     options.on_shortage = [this, own = ring->get()](int number, std::size_t missing) {
       short_of_descriptors(number, missing, own);
     };

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include <synfp/io/buffer.hpp>
+#include <synfp/io/frame_pool.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/io/wait.hpp>
@@ -65,8 +67,13 @@ class stream {
   void unread(io::buffer rest) noexcept { state_->input().unread(std::move(rest)); }
 
   /// What the next flush sends. It belongs to the connection; append freely, also while a flush waits.
-  io::pool_string& out() noexcept { return state_->output().out(); }
+  io::pool_string& out() { return state_->output().out(); }
   void write(std::string_view text) { out().append(text); }
+  void write(const char* text) { out().append(text); }
+  /// The same, and a long text is taken over and sent from where it is, unless out() is asked for before the
+  /// flush.
+  void write(io::pool_string&& text) { state_->output().write(std::move(text)); }
+  void write(io::buffer&& bytes) { state_->output().write(std::move(bytes)); }
 
   /// Awaits that everything in out() is handed to TCP: result<void>. The kernel's error if the peer is gone;
   /// ENOBUFS if others needed the memory of what the peer did not take (io::limits::output).

@@ -40,6 +40,7 @@ using awaited = decltype(awaiter_of(std::declval<A>()).await_resume());
 ///   t.cancel()        ends the waiting read and flush with errc::canceled
 ///   t.shutdown_write()  says to the peer that nothing follows: result<void>
 ///   t.close()         ends everything at once
+///   t.write(bytes)    optional, of io::pool_string&& and io::buffer&&: sent after out(), long ones uncopied
 ///   t.abort()         optional: the same, and the peer can tell that what it has got is not all
 template <class T>
 concept transport = std::movable<T> && requires(T& t, std::chrono::nanoseconds limit) {

@@ -31,6 +31,17 @@ namespace http::detail {
 /// Pipelined requests that a connection has answered in a row before the others have their turn: 10 to 20 us.
 inline constexpr unsigned most_in_a_row = 16;
 
+template <class T>
+concept takes_texts = requires(T& t, text_type text) {
+  t.write(std::move(text));
+};
+
+/// A body that is sent from where it is: to copy it costs more than to send it apart.
+template <class T>
+bool sent_apart(const response& r, response_framing framing) noexcept {
+  return takes_texts<T> && r.body().size() >= 16 * 1024 && !framing.head && !is_bodiless(r.status());
+}
+
 /// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
 /// run short. Destroyed with the coroutine that owns it.
 template <net::transport T>
@@ -103,6 +114,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       bool asked_to_close = false;
       bool keep_alive = false;
       bool whole = true;
+      bool apart = false;  // the body is not in out(), and is sent at once
       typename routes<Routes...>::maybe_stream stream;
       {  // nothing of the response but its text is there while that waits to be sent
         const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
@@ -143,8 +155,17 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
           const response_framing framing{
               .head = q.method() == method::head, .keep_alive = keep_alive, .http10 = q.version_minor() == 0};
           const std::size_t before = s.out().size();
-          write_response(s.out(), r, framing, date_now());
-          seen.answered(&q, parser, in.bytes(), r, framing, why, s.out().size() - before);
+          apart = sent_apart<T>(r, framing);
+          if (apart) {
+            write_head(s.out(), r, framing, date_now(), body_end::length, r.body().size(), 0);
+          } else {
+            write_response(s.out(), r, framing, date_now());
+          }
+          const std::size_t written = s.out().size() - before + (apart ? r.body().size() : 0);
+          seen.answered(&q, parser, in.bytes(), r, framing, why, written);
+          if constexpr (takes_texts<T>) {
+            if (apart) s.write(r.take_body());
+          }
           in.consume(parser.consumed());
         }
       }
@@ -161,7 +182,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       parser.limit_body(UINT64_MAX);
       routed = ignores_body = in_pieces = continued = false;
       served = true;
-      if (!keep_alive || s.out().size() >= options.limits.output) {
+      if (!keep_alive || apart || s.out().size() >= options.limits.output) {
         const auto flushed = co_await s.flush(options.write_timeout);
         if (!flushed) co_return false;
       }

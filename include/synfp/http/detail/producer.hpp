@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <synfp/http/response.hpp>
+#include <synfp/io/buffer.hpp>
 #include <synfp/io/frame_pool.hpp>
 #include <synfp/version.hpp>
 
@@ -60,6 +61,28 @@ class body_sink {
     }
     wake_(context_);
   }
+  /// Appends a piece that is sent from where it is, if the connection can: see take_by(). It is flushed
+  /// before there is room again.
+  void put(io::buffer piece) {
+    if (take_ == nullptr || how_ != body_end::length || piece.size() > left_ || piece.size() < 16 * 1024) {
+      put(piece.view());
+      return;
+    }
+    left_ -= piece.size();
+    sent_->all += piece.size();
+    sent_->body += piece.size();
+    take_(stream_, std::move(piece));
+    taken_ = true;
+    wake_(context_);
+  }
+  /// `take(stream, piece)` sends a piece after what is in the output.
+  void take_by(void (*take)(void*, io::buffer&&), void* stream) noexcept {
+    take_ = take;
+    stream_ = stream;
+  }
+  /// A piece was taken since the last flushed().
+  bool taken() const noexcept { return taken_; }
+  void flushed() noexcept { taken_ = false; }
   /// The body is complete. False if it is shorter than was said.
   [[nodiscard]] bool finish() {
     if (how_ == body_end::length && left_ != 0) return false;
@@ -73,7 +96,7 @@ class body_sink {
   /// The producer has more than it said, or less when it ends.
   bool overrun() const noexcept { return overrun_; }
   /// It may produce more before what it has produced is with TCP.
-  bool has_room() const noexcept { return !flushing && !overrun_ && out_->size() < most_; }
+  bool has_room() const noexcept { return !flushing && !overrun_ && !taken_ && out_->size() < most_; }
   void wake() noexcept { wake_(context_); }
 
   bool flushing = false;  ///< the connection waits for TCP; what is appended meanwhile prolongs that
@@ -87,6 +110,9 @@ class body_sink {
   std::size_t most_;
   void (*wake_)(void*) noexcept;
   void* context_;
+  void (*take_)(void*, io::buffer&&) = nullptr;
+  void* stream_ = nullptr;
+  bool taken_ = false;
 };
 
 /// What is common to the promises of `chunks` and `events`.

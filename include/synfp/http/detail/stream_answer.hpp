@@ -155,6 +155,9 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
   body_sink sink(
       s.out(), sent, how, r.length().value_or(0), std::max<std::size_t>(options.limits.output, 1),
       [](void* to) noexcept { static_cast<bell*>(to)->ring(); }, &wakes);
+  if constexpr (requires(T & t, io::buffer piece) { t.write(std::move(piece)); }) {
+    sink.take_by([](void* to, io::buffer&& piece) { static_cast<T*>(to)->write(std::move(piece)); }, &s);
+  }
   producer work = r.take_producer();
   if (!work) co_return stream_end{kind::failed, std::make_exception_ptr(std::bad_alloc())};
   work.connect(sink);
@@ -167,18 +170,19 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
     if (work.paused() && !work.done() && sink.has_room()) work.resume();
     if (work.done() && work.exception()) co_return stream_end{kind::failed, work.exception()};
     const bool stopped = events && s.ring().stopping();
-    const bool over = work.done() || stopped;
+    const bool over = (work.done() && !sink.taken()) || stopped;
     if (sink.overrun() || (over && !sink.finish())) {
       co_return stream_end{kind::failed, std::make_exception_ptr(std::length_error(
                                              "the body of a stream has not the length that was said"))};
     }
     if (over) co_return stream_end{kind::complete};
     if (client.gone) co_return stream_end{kind::client_gone};
-    if (!s.out().empty()) {
+    if (sink.taken() || !s.out().empty()) {  // out() would copy what was taken
       committed = true;
       sink.flushing = true;
       const auto flushed = co_await s.flush(options.write_timeout);
       sink.flushing = false;
+      sink.flushed();
       const bool canceled = events && s.ring().stopping();  // and goes on
       if (!flushed && !canceled) co_return stream_end{kind::client_gone};
       continue;

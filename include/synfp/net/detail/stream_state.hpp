@@ -3,7 +3,6 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <new>
@@ -70,7 +69,7 @@ class stream_state final : public io::operation_owner {
   }
   // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
   void close_when_idle() noexcept {
-    if (closed_ && fd_ >= 0 && input_.idle() && output_.idle()) ::close(std::exchange(fd_, -1));
+    if (closed_ && fd_ >= 0 && input_.idle() && output_.idle()) ring_->close_fd(std::exchange(fd_, -1));
   }
 
   io::ring* ring_;
