@@ -2,7 +2,6 @@
 // The requests of one connection, one after the other.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -66,7 +65,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   net::detail::activity activity;
   request_parser parser(options.limits);
   parser.limit_body(UINT64_MAX);  // until it is known whose body it is
-  const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
+  const std::size_t most_bodies = options.limits.most_ring_bodies();
   input in(s);
   observation<O> seen(observer, ring, facts);
   waiting stage = waiting::idle;
