@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Responses that are sent while they are produced, over a socket pair and over memory.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -589,6 +592,45 @@ TEST(http_events, text_of_an_event) {
 }
 
 // On HTTP/1.0 a FIN would be the end of the body.
+// Else the kernel would keep what was sent, and offer it for minutes to who does not want it.
+TEST(http_stream_over_tcp, who_does_not_read_is_reset) {
+  const auto ring = test::ring_of_this_thread();
+  world w;
+  w.ring = ring.get();
+  const auto routes = make_routes(w);
+  auto fd = test::listen_on_loopback();
+  const auto where = test::name_of(fd.get(), false);
+  auto listener = synfp::net::listener::create(*ring, fd.release());
+  ASSERT_TRUE(listener);
+  http::serve_options options;
+  options.write_timeout = 50ms;
+  synfp::spawn([&]() -> task<> {
+    while (auto a = co_await listener->accept()) synfp::spawn(http::serve(std::move(*a), routes, options));
+  });
+  std::string pipelined;
+  while (pipelined.size() < 1'000'000) pipelined += get("/ordinary?" + std::string(4000, 'q'));
+  for (const std::string& requests : {get("/endless"), get("/flood"), pipelined}) {
+    const auto client = test::connect_to(where);
+    std::size_t sent = 0;
+    pollfd p{client.get(), 0, 0};  // of which POLLHUP and POLLERR are reported anyway
+    for (int turn = 0; turn != 200'000 && ::poll(&p, 1, 0) == 0; ++turn) {
+      const auto n =
+          ::send(client.get(), requests.data() + sent, requests.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) sent = (sent + static_cast<std::size_t>(n)) % requests.size();
+      ring->poll();
+      ::usleep(50);
+    }
+    EXPECT_NE(p.revents & POLLERR, 0) << requests.substr(0, 20);
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(client.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
+  }
+  ring->stop();
+  test::run_to_end(*ring);
+  EXPECT_EQ(w.live, 0);
+}
+
 TEST(http_stream_over_tcp, what_is_cut_is_reset) {
   const auto ring = test::ring_of_this_thread();
   world w;
