@@ -607,24 +607,21 @@ TEST(http_stream_over_tcp, who_does_not_read_is_reset) {
   synfp::spawn([&]() -> task<> {
     while (auto a = co_await listener->accept()) synfp::spawn(http::serve(std::move(*a), routes, options));
   });
-  std::string pipelined;
-  while (pipelined.size() < 1'000'000) pipelined += get("/ordinary?" + std::string(4000, 'q'));
-  for (const std::string& requests : {get("/endless"), get("/flood"), pipelined}) {
+  // One request each: with more of them unread, a close resets by itself.
+  for (const std::string& request : {get("/endless"), get("/flood")}) {
     const auto client = test::connect_to(where);
-    std::size_t sent = 0;
+    test::send_all(client.get(), request);
     pollfd p{client.get(), 0, 0};  // of which POLLHUP and POLLERR are reported anyway
-    for (int turn = 0; turn != 200'000 && ::poll(&p, 1, 0) == 0; ++turn) {
-      const auto n =
-          ::send(client.get(), requests.data() + sent, requests.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (n > 0) sent = (sent + static_cast<std::size_t>(n)) % requests.size();
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (::poll(&p, 1, 0) == 0 && std::chrono::steady_clock::now() < deadline) {
       ring->poll();
       ::usleep(50);
     }
-    EXPECT_NE(p.revents & POLLERR, 0) << requests.substr(0, 20);
+    EXPECT_NE(p.revents & POLLERR, 0) << request.substr(0, 20);
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(client.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    EXPECT_TRUE(error == ECONNRESET || error == EPIPE) << error;
+    EXPECT_EQ(error, ECONNRESET);
   }
   ring->stop();
   test::run_to_end(*ring);
