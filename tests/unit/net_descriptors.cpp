@@ -22,6 +22,7 @@
 #include <synfp/http/stream.hpp>
 #include <synfp/io/timer.hpp>
 #include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/proxied.hpp>
 #include <synfp/net/server.hpp>
 
 #include "../support/loopback.hpp"
@@ -266,12 +267,23 @@ TEST(net_descriptors, new_clients_take_the_place_of_those_that_wait_for_nothing)
   synfp::http::serve_options serving;  // no time but the test's own ends them
   serving.body_timeout = serving.linger_timeout = 1h;
   serving.body_rate = 0;
-  const auto handler = [&](net::listener& listener) -> task<> {
-    while (auto a = co_await listener.accept()) synfp::spawn(synfp::http::serve(std::move(*a), all, serving));
+  net::proxies known({*net::address_prefix::parse("127.0.0.0/8")}, {.limit = 1h});
+  bool proxied = false;
+  const auto serve = [&](net::accepted a) -> task<> {
+    if (proxied) {
+      const auto named = co_await known.read_header(a);
+      if (!named) co_return;
+    }
+    co_await synfp::http::serve(std::move(a), all, serving);
   };
-  for (const std::string said : {"G@T / HTTP/1.1\r\n\r\n", "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
-                                 "POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody",
-                                 "POST /pieces HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody"}) {
+  const auto handler = [&](net::listener& listener) -> task<> {
+    while (auto a = co_await listener.accept()) synfp::spawn(serve(*std::move(a)));
+  };
+  for (const std::string said :
+       {"G@T / HTTP/1.1\r\n\r\n", "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody",
+        "POST /pieces HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody", "PROXY TCP4 1"}) {
+    proxied = said.starts_with("PROXY");
     child_server server(128, 1, handler);
     std::vector<test::fd> crowd;
     for (int i = 0; i != 300; ++i) {
@@ -280,6 +292,7 @@ TEST(net_descriptors, new_clients_take_the_place_of_those_that_wait_for_nothing)
     }
     for (int i = 0; i != 3; ++i) {
       auto honest = test::connect_to(server.where);
+      if (proxied) test::send_all(honest.get(), "PROXY UNKNOWN\r\n");
       test::send_all(honest.get(), request);
       EXPECT_EQ(test::receive(honest.get(), 15), "HTTP/1.1 200 OK") << said;
     }
