@@ -44,7 +44,7 @@ EXPECTED = {
     "socket_wrong": ("<=", 0),
     "socket_connections": (">=", 100000),
     "verified_share_quiet": (">=", 0.9999),
-    "hostile_kinds": (">=", 33),
+    "hostile_kinds": (">=", 34),
     "hostile_failed": ("<=", 0),
     "hostile_kinds_not_counted": ("<=", 0),
     "hostile_recovered_s": ("<=", 1),
@@ -333,7 +333,8 @@ benchmark("hostile", """
     at once. The limits that bound a kind are named with their defaults: `http::limits`, `http::serve_options`,
     `net::proxies_options`, `net::listener_options`. Beside them one honest client connects, asks and reads, over and
     over; "without" is the same client with the same server, just before. Recovered is how long after they have left it
-    begins the first twenty requests in a row that take about what they took before (half of them at most 1.5 times the median). Memory is the server's resident set,
+    begins the first twenty requests in a row that take about what they took before (half of them at most 1.5 times the
+    median). Memory is the server's resident set,
     descriptors after are those that it has more than before. Counted is what its own page of metrics says.
     `tools/bench hostile`.""")
 benchmark("http", """
