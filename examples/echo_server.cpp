@@ -244,8 +244,8 @@ class watcher {
   void opened(const net::connection_facts& facts) noexcept {
     if (metrics_wanted_) metrics_.opened(facts);
   }
-  void closed(const net::connection_facts& facts) noexcept {
-    if (metrics_wanted_) metrics_.closed(facts);
+  void closed(const net::connection_facts& facts, http::ending why) noexcept {
+    if (metrics_wanted_) metrics_.closed(facts, why);
   }
   void answered(const http::exchange& e) noexcept {
     if (log_) log_->answered(e);

@@ -21,6 +21,9 @@ check.py links PAGE...
     that is written as code, unless it has NAME in it.
 check.py sentences PAGE DIRECTORY...
     What the first columns of the page quote is in string literals of the headers; \u2026 stands for what varies.
+check.py hostile PAGE KINDS RESULTS...
+    The page has a row for each kind of hostile client of the header KINDS, in its order, and its figures are those of
+    the last of the pages RESULTS that has them.
 check.py misses PAGE INCLUDE_DIRECTORY
     The page has a heading for each enumerator of `miss`, and no other.
 """
@@ -173,8 +176,46 @@ def check_misses(page, directory):
     return set(known) == set(told)
 
 
+def table(page, first):
+    """The rows, by column, of the table whose first column is `first`; empty if there is none."""
+    lines = iter(page.read_text().splitlines() if page.exists() else [])
+    for line in lines:
+        if line.startswith(f"| {first} |"):
+            columns = line.strip("| ").split(" | ")
+            next(lines)
+            found = []
+            for row in lines:
+                if not row.startswith("|"):
+                    break
+                found.append(dict(zip(columns, (cell.strip() for cell in row.strip("|").split("|")))))
+            return found
+    return []
+
+
+def check_hostile(page, kinds, *results):
+    names = re.findall(r'\.name = "([^"]+)"', pathlib.Path(kinds).read_text())
+    told = table(page, "hostile clients")
+    measured = next((rows for rows in (table(pathlib.Path(p), "hostile clients") for p in reversed(results)) if rows), [])
+    failed = [] if names and [row["hostile clients"] for row in told] == names else ["its kinds are not those of the tests"]
+    for row, result in zip(told, measured):
+        # The page of results has fewer digits from 10 on; microseconds are whole there, milliseconds have one here.
+        for column, of, factor, exact in (("honest p99, ms", "p99 us", 1000, 0.06), ("without", "without, p99 us", 1000, 0.06),
+                                          ("failed", "failed", 1, 0), ("MB most", "MB most", 1, 1),
+                                          ("recovered, s", "recovered s", 1, 0.01)):
+            if abs(float(row[column]) - float(result[of].replace(",", "")) / factor) > exact:
+                failed.append(f"{row['hostile clients']}: {column} is {row[column]}, measured was {result[of]}")
+        if (row["hostile clients"], row["limits"]) != (result["hostile clients"], result["limits"]):
+            failed.append(f"{row['hostile clients']}: the limits are not those of the results")
+    if len(told) != len(measured):
+        failed.append(f"{len(told)} rows, but {len(measured)} of results")
+    print(*failed or [f"{len(told)} kinds"], sep="\n")
+    return not failed
+
+
 def main():
     what, *rest = sys.argv[1:]
+    if what == "hostile":
+        sys.exit(0 if check_hostile(pathlib.Path(rest[0]), *rest[1:]) else 1)
     if what in ("sentences", "misses"):
         check = check_sentences if what == "sentences" else check_misses
         sys.exit(0 if check(pathlib.Path(rest[0]), *rest[1:]) else 1)

@@ -58,7 +58,7 @@ TEST(http_metrics, counts_what_it_is_told) {
   const auto found = facts_with(test::linux_record);
   m.opened(missed);
   m.opened(found);
-  m.closed(missed);
+  m.closed(missed, http::ending::idle);
   http::exchange e{.connection = found};
   e.method = http::method::get;
   e.status = 200;
@@ -117,7 +117,7 @@ TEST(http_metrics, sums_up_threads) {
         http::exchange e{.connection = facts};
         e.status = 204;
         m.answered(e);
-        m.closed(found);
+        m.closed(found, http::ending::done);
       }
     });
   }

@@ -13,6 +13,7 @@
 #include <synfp/http/observer.hpp>
 #include <synfp/http/serve.hpp>
 #include <synfp/io/timer.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 
 #include "../support/every_link.hpp"
 
@@ -45,18 +46,27 @@ struct notebook {
                        e.body_bytes, e.duration, std::string(e.connection.peer.text())});
   }
   void opened(const net::connection_facts&) noexcept { ++open; }
-  void closed(const net::connection_facts&) noexcept {
+  void closed(const net::connection_facts&, http::ending why) noexcept {
     --open;
     ++gone;
+    endings.push_back(why);
   }
   std::vector<entry> entries;
   int open = 0;
   int gone = 0;
+  std::vector<http::ending> endings;
 };
 static_assert(http::observer<notebook> && http::observer<const http::no_observer>);
 static_assert(http::observer<http::observers<notebook, notebook>>);
 // Without one, a connection keeps nothing for it.
 static_assert(std::is_empty_v<http::detail::observation<const http::no_observer>>);
+
+/// One that does not want to know why.
+struct short_notes {
+  void answered(const http::exchange&) noexcept {}
+  void closed(const net::connection_facts&) noexcept { ++gone; }
+  int gone = 0;
+};
 
 struct may_throw {
   void answered(const http::exchange&) {}
@@ -116,6 +126,8 @@ class http_observer : public testing::Test {
     return exchange_with(notes, bytes, half_close);
   }
 
+  void turn() { ring_->poll(); }
+
   notebook notes;
   http::serve_options options;
 
@@ -137,6 +149,57 @@ class http_observer : public testing::Test {
 };
 
 TYPED_TEST_SUITE(http_observer, test::links, test::link_names);
+
+TYPED_TEST(http_observer, sees_why_connections_end) {
+  using http::ending;
+  const auto& last = this->notes.endings;
+  this->exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_EQ(last.size(), 1U);
+  EXPECT_EQ(last.back(), ending::gone);
+  this->exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false);
+  EXPECT_EQ(last.back(), ending::done);
+  this->exchange("GET /", true);
+  EXPECT_EQ(last.back(), ending::gone);
+  this->exchange("G@T / HTTP/1.1\r\n\r\n", false);
+  EXPECT_EQ(last.back(), ending::done) << "refused";
+  this->options.idle_timeout = this->options.header_timeout = 30ms;
+  this->exchange("", false);
+  EXPECT_EQ(last.back(), ending::idle);
+  this->exchange("GET / HT", false);
+  EXPECT_EQ(last.back(), ending::done) << "408";
+  this->options.idle_timeout = 1h;
+  ASSERT_EQ(last.size(), 6U);
+
+  // Who is spared while descriptors are short, idle or with half a body.
+  for (const auto* const sent : {"", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody"}) {
+    std::vector<std::unique_ptr<TypeParam>> one;
+    one.push_back(this->connect(sent));
+    EXPECT_EQ(net::detail::spare_connection::end_longest(1), 1U);
+    for (int turn = 0; turn != 10; ++turn) this->turn();
+    this->finish(one);
+    EXPECT_EQ(last.back(), ending::spared);
+  }
+  ASSERT_EQ(last.size(), 8U);
+
+  this->options.write_timeout = 30ms;
+  std::vector<std::unique_ptr<TypeParam>> deaf;
+  deaf.push_back(this->connect(""));
+  std::string requests;
+  while (requests.size() < 100'000) requests += "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (io::spawned() != 0 && std::chrono::steady_clock::now() < deadline) {
+    deaf.back()->send(requests);
+    this->turn();
+  }
+  EXPECT_EQ(last.size(), 9U);
+  EXPECT_EQ(last.back(), ending::not_read);
+
+  short_notes brief;
+  http::observers both(this->notes, brief);
+  this->exchange_with(both, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(brief.gone, 1);
+  EXPECT_EQ(last.size(), 10U);
+}
 
 TYPED_TEST(http_observer, sees_every_response) {
   const std::string got = this->exchange(

@@ -639,6 +639,14 @@ TEST(http_parser, limits_of_the_body) {
   EXPECT_EQ(parse(chunked("1;a\r\nX\r\n0;b\r\n\r\n"), most).code(), 0);
   EXPECT_EQ(parse(chunked("1;a\r\nX\r\n0;bc\r\n\r\n"), most).why, refusal::chunk_extensions_too_large);
   EXPECT_EQ(parse(chunked("1;abcd\r\nX\r\n0\r\n\r\n"), most).code(), 413);
+  // One that does not end is not waited for until it fills the framing of a whole body.
+  most = {};
+  EXPECT_EQ(parse(chunked("1;a=" + std::string(1000, 'e')), most).code(), -1);
+  EXPECT_EQ(parse(chunked("1;a=" + std::string(1100, 'e')), most).why, refusal::chunk_extensions_too_large);
+  EXPECT_EQ(parse(chunked("1\r\nX\r\n1;a=" + std::string(1100, 'e')), most).why,
+            refusal::chunk_extensions_too_large);
+  EXPECT_EQ(parse(chunked(std::string(1000, '0')), most).code(), -1);
+  EXPECT_EQ(parse(chunked(std::string(1100, '0')), most).why, refusal::chunk_framing_too_large);
   most = {};
   most.chunk_framing = 8;  // "1\r\n", "\r\n", "0\r\n"
   EXPECT_EQ(parse(chunked("1\r\nX\r\n0\r\n\r\n"), most).code(), 0);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Responses that are sent while they are produced, over a socket pair and over memory.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -629,6 +632,42 @@ TEST(http_events, text_of_an_event) {
 }
 
 // On HTTP/1.0 a FIN would be the end of the body.
+// Else the kernel would keep what was sent, and offer it for minutes to who does not want it.
+TEST(http_stream_over_tcp, who_does_not_read_is_reset) {
+  const auto ring = test::ring_of_this_thread();
+  world w;
+  w.ring = ring.get();
+  const auto routes = make_routes(w);
+  auto fd = test::listen_on_loopback();
+  const auto where = test::name_of(fd.get(), false);
+  auto listener = synfp::net::listener::create(*ring, fd.release());
+  ASSERT_TRUE(listener);
+  http::serve_options options;
+  options.write_timeout = 50ms;
+  synfp::spawn([&]() -> task<> {
+    while (auto a = co_await listener->accept()) synfp::spawn(http::serve(std::move(*a), routes, options));
+  });
+  // One request each: with more of them unread, a close resets by itself.
+  for (const std::string& request : {get("/endless"), get("/flood")}) {
+    const auto client = test::connect_to(where);
+    test::send_all(client.get(), request);
+    pollfd p{client.get(), 0, 0};  // of which POLLHUP and POLLERR are reported anyway
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (::poll(&p, 1, 0) == 0 && std::chrono::steady_clock::now() < deadline) {
+      ring->poll();
+      ::usleep(50);
+    }
+    EXPECT_NE(p.revents & POLLERR, 0) << request.substr(0, 20);
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(client.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    EXPECT_EQ(error, ECONNRESET);
+  }
+  ring->stop();
+  test::run_to_end(*ring);
+  EXPECT_EQ(w.live, 0);
+}
+
 TEST(http_stream_over_tcp, what_is_cut_is_reset) {
   const auto ring = test::ring_of_this_thread();
   world w;

@@ -16,9 +16,13 @@
 #include <vector>
 
 #include <synfp/capture/source.hpp>
+#include <synfp/http/body_reader.hpp>
+#include <synfp/http/events.hpp>
 #include <synfp/http/serve.hpp>
+#include <synfp/http/stream.hpp>
 #include <synfp/io/timer.hpp>
 #include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/proxied.hpp>
 #include <synfp/net/server.hpp>
 
 #include "../support/loopback.hpp"
@@ -97,6 +101,34 @@ TEST(net_descriptors, the_longest_spare_ends_first) {
   EXPECT_EQ(order, "bda");
   EXPECT_EQ(spare_connection::end_longest(5), 1U);
   EXPECT_EQ(spare_connection::end_longest(5), 0U);
+}
+
+TEST(net_descriptors, those_that_lose_nothing_end_first) {
+  using synfp::net::detail::loss;
+  struct connection {
+    connection(std::string& o, char n, loss of) : order(&o), name(n), spare(&end, this) { spare.enter(of); }
+    static void end(void* self) {
+      auto& c = *static_cast<connection*>(self);
+      c.order->push_back(c.name);
+    }
+    std::string* order;
+    char name;
+    spare_connection spare;
+  };
+  std::string order;
+  connection a(order, 'a', loss::request);
+  connection b(order, 'b', loss::request);
+  connection c(order, 'c', loss::none);
+  connection d(order, 'd', loss::none);
+  EXPECT_EQ(spare_connection::end_longest(1), 1U);
+  EXPECT_EQ(order, "c");
+  EXPECT_EQ(spare_connection::end_longest(2), 1U) << "at most half of the others";
+  EXPECT_EQ(order, "ca") << "and not the only one that may be about to ask";
+  EXPECT_TRUE(a.spare.ended());
+  EXPECT_FALSE(c.spare.ended());
+  d.spare.leave();
+  EXPECT_EQ(spare_connection::end_longest(2), 1U);
+  EXPECT_EQ(order, "cab");
 }
 
 TEST(net_descriptors, few_are_a_sixteenth_of_the_limit) {
@@ -207,6 +239,64 @@ TEST(net_descriptors, new_clients_take_the_place_of_those_that_ask_nothing) {
       EXPECT_FALSE(ended(crowd.back(), 0)) << "the youngest went";
       EXPECT_EQ(server.stop(), 0) << "one notice";
     }
+  }
+}
+#endif
+
+#ifndef SANITIZER_NEEDS_DESCRIPTORS
+synfp::http::events silence() {
+  while (true) co_await synfp::io::sleep_for(1h);
+  co_yield synfp::http::event();
+}
+
+/// They have asked, and what they hold a descriptor with is not idleness.
+TEST(net_descriptors, new_clients_take_the_place_of_those_that_wait_for_nothing) {
+  const synfp::http::routes all{
+      synfp::http::get<"/">([](const synfp::http::request&) { return synfp::http::text("here\n"); }),
+      synfp::http::get<"/events">(
+          [](const synfp::http::request&) -> synfp::http::stream_response { return silence(); }),
+      synfp::http::post<"/whole">([](const synfp::http::request&) { return synfp::http::text("taken\n"); }),
+      synfp::http::post<"/pieces">(
+          [](const synfp::http::request&, synfp::http::body_reader& body) -> task<synfp::http::response> {
+            while (true) {
+              const auto piece = co_await body.read();
+              if (!piece) break;
+            }
+            co_return synfp::http::text("taken\n");
+          })};
+  synfp::http::serve_options serving;  // no time but the test's own ends them
+  serving.body_timeout = serving.linger_timeout = 1h;
+  serving.body_rate = 0;
+  net::proxies known({*net::address_prefix::parse("127.0.0.0/8")}, {.limit = 1h});
+  bool proxied = false;
+  const auto serve = [&](net::accepted a) -> task<> {
+    if (proxied) {
+      const auto named = co_await known.read_header(a);
+      if (!named) co_return;
+    }
+    co_await synfp::http::serve(std::move(a), all, serving);
+  };
+  const auto handler = [&](net::listener& listener) -> task<> {
+    while (auto a = co_await listener.accept()) synfp::spawn(serve(*std::move(a)));
+  };
+  for (const std::string said :
+       {"G@T / HTTP/1.1\r\n\r\n", "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody",
+        "POST /pieces HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody", "PROXY TCP4 1"}) {
+    proxied = said.starts_with("PROXY");
+    child_server server(128, 1, handler);
+    std::vector<test::fd> crowd;
+    for (int i = 0; i != 300; ++i) {
+      crowd.push_back(test::connect_to(server.where));
+      test::send_all(crowd.back().get(), said);
+    }
+    for (int i = 0; i != 3; ++i) {
+      auto honest = test::connect_to(server.where);
+      if (proxied) test::send_all(honest.get(), "PROXY UNKNOWN\r\n");
+      test::send_all(honest.get(), request);
+      EXPECT_EQ(test::receive(honest.get(), 15), "HTTP/1.1 200 OK") << said;
+    }
+    EXPECT_EQ(server.stop(), 0) << "one notice";
   }
 }
 #endif

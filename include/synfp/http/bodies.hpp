@@ -12,7 +12,7 @@ namespace http {
 
 /// The bodies of requests on this thread, which is one ring.
 struct body_memory {
-  std::size_t held = 0;  ///< bytes of those that are being received or answered
+  std::size_t held = 0;  ///< memory of those that are being received or answered, in bytes
   /// Unfinished ones that limits::ring_bodies had no room for, since the thread began.
   std::uint64_t dropped = 0;
 };

@@ -36,12 +36,16 @@ struct limits {
   /// of the connection before TCP has taken them; so a client that does not read makes it hold this and one
   /// response. A hundred small ones: more in one send gains nothing.
   std::uint32_t output = 16 * 1024;
-  /// Of serve(): bodies that all connections of a ring hold together, but never less than total(). Beyond:
-  /// the oldest unfinished ones are answered with 503.
+  /// Of serve(): memory for bodies that all connections of a ring hold together, but never less than one
+  /// needs (twice total(), as it grows by doubling). Beyond: the oldest unfinished ones are answered with
+  /// 503.
   std::size_t ring_bodies = 64 * 1024 * 1024;
 
   constexpr std::size_t total() const noexcept {
     return std::size_t{2} + request_line + header_block + body + chunk_framing;
+  }
+  constexpr std::size_t most_ring_bodies() const noexcept {
+    return ring_bodies > 2 * total() ? ring_bodies : 2 * total();
   }
 };
 

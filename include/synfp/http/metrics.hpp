@@ -45,6 +45,7 @@ class relaxed_counter {
 inline constexpr std::size_t methods = static_cast<std::size_t>(method::other) + 1;
 inline constexpr std::size_t causes = static_cast<std::size_t>(cause::failed) + 1;
 inline constexpr std::size_t refusals = static_cast<std::size_t>(refusal::target_misdirected) + 1;
+inline constexpr std::size_t endings = static_cast<std::size_t>(ending::stopped) + 1;
 inline constexpr std::size_t sources = static_cast<std::size_t>(capture_source::fixed) + 1;
 inline constexpr std::size_t proofs = static_cast<std::size_t>(proof::exact) + 1;
 inline constexpr std::size_t misses = static_cast<std::size_t>(miss::ambiguous) + 1;
@@ -102,7 +103,8 @@ inline constexpr std::array<counted_by_listener, 6> listener_families{
 
 /// What one thread counts.
 struct thread_metrics {
-  relaxed_counter opened, closed, bytes, cut, time_ns;
+  relaxed_counter opened, bytes, cut, time_ns;
+  std::array<relaxed_counter, endings> closed;
   std::array<std::array<relaxed_counter, 6>, methods> requests;  // by the first digit of the status
   std::array<relaxed_counter, causes> causes_of;
   std::array<relaxed_counter, refusals> refused_for;
@@ -142,8 +144,8 @@ class metrics {
     t->found[static_cast<std::size_t>(facts.syn.source)][static_cast<std::size_t>(facts.syn.proof)].add();
     if (const auto signature = fingerprint::p0f(*facts.syn)) (void)t->fingerprints.count(signature->view());
   }
-  void closed(const net::connection_facts&) noexcept {
-    if (detail::thread_metrics* const t = threads_.local()) t->closed.add();
+  void closed(const net::connection_facts&, ending why) noexcept {
+    if (detail::thread_metrics* const t = threads_.local()) t->closed[static_cast<std::size_t>(why)].add();
   }
   void answered(const exchange& e) noexcept {
     detail::thread_metrics* const t = threads_.local();
@@ -254,11 +256,17 @@ class metrics {
 
   template <class Text>
   void write_connections(open_metrics<Text>& out) const {
-    const std::uint64_t closed = sum([](const auto& t) { return t.closed.get(); });
+    std::array<std::uint64_t, detail::endings> closed_for{};
+    std::uint64_t closed = 0;
+    for (std::size_t i = 0; i < detail::endings; ++i)
+      closed += closed_for[i] = sum([i](const auto& t) { return t.closed[i].get(); });
     const std::uint64_t opened = sum([](const auto& t) { return t.opened.get(); });  // later: not fewer
     out.counter("synfp_http_connections", "Connections served.", opened);
     out.gauge("synfp_http_open_connections", "", "Connections that are being served.",
               opened > closed ? opened - closed : 0);
+    out.family("synfp_http_closed", "counter", "", "Connections that ended, by reason.");
+    for (std::size_t i = 0; i < detail::endings; ++i)
+      out.sample("_total", {{"reason", to_string(static_cast<ending>(i))}}, closed_for[i]);
   }
 
   template <class Text>

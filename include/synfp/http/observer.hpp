@@ -40,6 +40,29 @@ constexpr std::string_view to_string(cause c) noexcept {
   return "unknown";
 }
 
+/// Why a connection has ended.
+enum class ending : std::uint8_t {
+  done,      ///< after its last response: one that was asked to be, a refusal, or an end for another `cause`
+  gone,      ///< the client closed it or reset it
+  idle,      ///< no request in serve_options::idle_timeout
+  not_read,  ///< the client did not take what was sent: serve_options::write_timeout, io::limits::output
+  spared,    ///< descriptors were short
+  stopped,   ///< the ring stops, or the coroutine was destroyed
+};
+
+/// One word for logs and labels, static storage.
+constexpr std::string_view to_string(ending e) noexcept {
+  switch (e) {
+    case ending::done: return "done";
+    case ending::gone: return "gone";
+    case ending::idle: return "idle";
+    case ending::not_read: return "not_read";
+    case ending::spared: return "spared";
+    case ending::stopped: return "stopped";
+  }
+  return "unknown";
+}
+
 /// A request and the response to it. Valid during the call that gets it.
 struct exchange {
   const net::connection_facts& connection;
@@ -64,7 +87,7 @@ struct exchange {
 /// What serve() tells about its connections and responses. With `o` of type O:
 ///   o.answered(exchange)   after each response, also those that no handler made
 ///   o.opened(facts)        optional: a connection is served from now on
-///   o.closed(facts)        optional: it is not any more. Always after opened()
+///   o.closed(facts, why)   or o.closed(facts), optional: it is not any more. Always after opened()
 /// All of them noexcept. Threads that serve call them at once on the same object, each for its own
 /// connections, and wait until they return: an observer must not block.
 template <class O>
@@ -94,9 +117,13 @@ class observers {
     };
     std::apply([&tell](O&... o) { (tell(o), ...); }, each_);
   }
-  void closed(const net::connection_facts& facts) noexcept {
-    const auto tell = [&facts](auto& o) {
-      if constexpr (requires { o.closed(facts); }) o.closed(facts);
+  void closed(const net::connection_facts& facts, ending why) noexcept {
+    const auto tell = [&facts, why](auto& o) {
+      if constexpr (requires { o.closed(facts, why); }) {
+        o.closed(facts, why);
+      } else if constexpr (requires { o.closed(facts); }) {
+        o.closed(facts);
+      }
     };
     std::apply([&tell](O&... o) { (tell(o), ...); }, each_);
   }

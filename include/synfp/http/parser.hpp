@@ -429,6 +429,14 @@ class request_parser : private detail::parse_state {
     return complete();
   }
 
+  /// Of `n` bytes from pos_ on, which are there.
+  bool has_digits(std::size_t n) const noexcept {
+    for (std::size_t i = 0; i != n; ++i) {
+      if (!detail::is(base_[pos_ + i], detail::hex_char)) return false;
+    }
+    return true;
+  }
+
   bool parse_chunk_size() noexcept {
     std::string_view line;
     // More for a body that may be larger than most are; one line is no longer for that.
@@ -436,7 +444,16 @@ class request_parser : private detail::parse_state {
     const std::uint64_t left =
         limits_.chunk_framing + more > framing_ ? limits_.chunk_framing + more - framing_ : 0;
     const auto budget = static_cast<std::size_t>(left < limits_.chunk_framing ? left : limits_.chunk_framing);
-    if (!read_line(budget, refusal::chunk_framing_too_large, line)) return false;
+    // An extension that does not end is waited for no longer than the longest one.
+    constexpr std::size_t digits = 16;
+    const std::size_t longest = digits + (limits_.chunk_extensions - extensions_) + 2;
+    if (longest >= budget) {
+      if (!read_line(budget, refusal::chunk_framing_too_large, line)) return false;
+    } else if (!read_line(longest, refusal::chunk_extensions_too_large, line)) {
+      if (refusal_ == refusal::chunk_extensions_too_large && has_digits(digits + 1))
+        refusal_ = refusal::chunk_framing_too_large;
+      return false;
+    }
     framing_ += line.size() + 2;
     remaining_ = 0;
     std::size_t i = 0;

@@ -17,7 +17,9 @@
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
 #include <synfp/net/accepted.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/proxy_protocol.hpp>
+#include <synfp/net/stream.hpp>
 #include <synfp/result.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -38,7 +40,7 @@ struct proxies_counters {
   std::uint64_t unnamed = 0;    ///< LOCAL, or a client without an IP address: served as the proxy's own
   std::uint64_t untrusted = 0;  ///< from elsewhere: served as they are
   std::uint64_t refused = 0;    ///< a header that is malformed: closed
-  std::uint64_t late = 0;       ///< no whole header in time, or the connection ended: closed
+  std::uint64_t late = 0;       ///< no whole header in time, or the connection ended or was spared: closed
   std::uint64_t syns = 0;       ///< clients' SYNs that came in the header
   std::uint64_t bad_syns = 0;   ///< those that are malformed or of another connection: not believed
 };
@@ -74,6 +76,8 @@ class proxies {
       co_return result<void>();
     }
     const auto deadline = io::ring::after(io::ring::clock::now(), options_.limit);
+    detail::spare_connection spare([](void* c) { static_cast<stream*>(c)->cancel(); }, &a.connection);
+    spare.enter();
     io::pool_string held;  // of a header that comes in pieces
     while (true) {
       const auto left = deadline - io::ring::clock::now();

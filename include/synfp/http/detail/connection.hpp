@@ -2,7 +2,6 @@
 // The requests of one connection, one after the other.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -42,8 +41,8 @@ bool sent_apart(const response& r, response_framing framing) noexcept {
   return takes_texts<T> && r.body().size() >= 16 * 1024 && !framing.head && !is_bodiless(r.status());
 }
 
-/// Ends the wait of an idle connection when the ring stops, or, once it is entered as spare, when descriptors
-/// run short. Destroyed with the coroutine that owns it.
+/// Ends the wait of an idle connection when the ring stops, and that of any while it is entered as spare,
+/// when descriptors run short. Destroyed with the coroutine that owns it.
 template <net::transport T>
 class idle_watch {
  public:
@@ -77,7 +76,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   net::detail::activity activity;
   request_parser parser(options.limits);
   parser.limit_body(UINT64_MAX);  // until it is known whose body it is
-  const std::size_t most_bodies = std::max(options.limits.ring_bodies, options.limits.total());
+  const std::size_t most_bodies = options.limits.most_ring_bodies();
   input in(s);
   observation<O> seen(observer, ring, facts);
   waiting stage = waiting::idle;
@@ -91,6 +90,10 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
   unsigned in_a_row = 0;
 
   while (true) {
+    if (watch.spare.ended()) {
+      seen.ends(give_up(s, watch.spare, error{errc::canceled, 0}));
+      co_return false;
+    }
     parse_status parsed = parse_status::incomplete;
     if (!in.empty()) {
       seen.has_bytes();
@@ -133,8 +136,13 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
           } else {
             io::task<response> work = answer.pending();
             if (!s.out().empty()) {  // earlier responses do not wait for this one
+              watch.spare.enter(net::detail::loss::request);
               const auto flushed = co_await s.flush(options.write_timeout);
-              if (!flushed) co_return false;
+              watch.spare.leave();
+              if (!flushed) {
+                seen.ends(give_up(s, watch.spare, flushed.error()));
+                co_return false;
+              }
             }
             r = co_await std::move(work);
           }
@@ -171,7 +179,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       }
       if constexpr (routes<Routes...>::streams) {
         if (stream) {
-          io::task<after> work = stream_answer(s, facts, parser, in, options, seen, stream);
+          io::task<after> work = stream_answer(s, facts, parser, in, options, seen, watch.spare, stream);
           const after then = co_await std::move(work);
           if (then != after::next) co_return then == after::linger;
           keep_alive = true;
@@ -183,10 +191,18 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       routed = ignores_body = in_pieces = continued = false;
       served = true;
       if (!keep_alive || apart || s.out().size() >= options.limits.output) {
+        watch.spare.enter(net::detail::loss::request);
         const auto flushed = co_await s.flush(options.write_timeout);
-        if (!flushed) co_return false;
+        watch.spare.leave();
+        if (!flushed) {
+          seen.ends(give_up(s, watch.spare, flushed.error()));
+          co_return false;
+        }
       }
-      if (!keep_alive) co_return !asked_to_close || !whole || !in.empty();
+      if (!keep_alive) {
+        seen.ends(ending::done);
+        co_return !asked_to_close || !whole || !in.empty();
+      }
       in_a_row = in.empty() ? 0 : in_a_row + 1;
       if (in_a_row == most_in_a_row) {
         in_a_row = 0;
@@ -205,8 +221,14 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       }
       if (!in.empty()) in.keep();  // the ring's buffer is not held through a wait
       if (!s.out().empty()) {
+        watch.spare.enter(net::detail::loss::request);
         const auto flushed = co_await s.flush(options.write_timeout);
-        if (!flushed) co_return false;
+        watch.spare.leave();
+        if (in.dropped()) continue;
+        if (!flushed) {
+          seen.ends(give_up(s, watch.spare, flushed.error()));
+          co_return false;
+        }
       }
       std::chrono::nanoseconds left = options.idle_timeout;
       watch.idle = !parser.started();
@@ -224,10 +246,12 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
         if (stage != now) {
           stage = now;
           watch.spare.leave();
-          if (now == waiting::head) watch.spare.enter();  // and stays in its place while bytes trickle in
           deadline = io::ring::after(ring.now(),
                                      now == waiting::body ? options.body_timeout : options.header_timeout);
         }
+        // It stays in its place while bytes trickle in.
+        if (!watch.spare.entered())
+          watch.spare.enter(now == waiting::body ? net::detail::loss::request : net::detail::loss::none);
         left = deadline - ring.now();
       }
       bool expired = left <= left.zero();
@@ -244,8 +268,15 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
         if (!expired && ring.stopping() && !served && !parser.started() && watch.spare.entered() &&
             !std::exchange(warned, true))
           continue;
+        if (!expired) {
+          seen.ends(give_up(s, watch.spare, chunk.error()));
+          co_return false;
+        }
       }
-      if (!expired || !parser.started()) co_return false;
+      if (!parser.started()) {
+        seen.ends(ending::idle);
+        co_return false;
+      }
       why = cause::timed_out;
     }
 
@@ -264,7 +295,9 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
     const std::size_t before = s.out().size();
     write_response(s.out(), r, framing, date_now());
     seen.answered(known, parser, in.bytes(), r, framing, why, s.out().size() - before);
+    watch.spare.enter(net::detail::loss::request);
     const auto flushed = co_await s.flush(options.write_timeout);
+    seen.ends(flushed ? ending::done : give_up(s, watch.spare, flushed.error()));
     co_return static_cast<bool>(flushed);
   }
 }

@@ -19,6 +19,7 @@
 #include <synfp/http/serve_options.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/io/task.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/transport.hpp>
 #include <synfp/result.hpp>
 
@@ -29,8 +30,15 @@ namespace http::detail {
 template <net::transport T>
 class connection_body final : public body_reader {
  public:
-  connection_body(T& s, request_parser& parser, input& in, const serve_options& options) noexcept
-      : stream_(&s), parser_(&parser), in_(&in), options_(&options), patience_(options.body_timeout) {}
+  /// While it waits for the client, and from then on, `spare` is entered; to end that connection cancels `s`.
+  connection_body(T& s, request_parser& parser, input& in, const serve_options& options,
+                  net::detail::spare_connection& spare) noexcept
+      : stream_(&s),
+        parser_(&parser),
+        in_(&in),
+        options_(&options),
+        spare_(&spare),
+        patience_(options.body_timeout) {}
 
   bool complete() const noexcept override { return parser_->status() == parse_status::complete; }
   refusal refused_for() const noexcept override { return parser_->refused_for(); }
@@ -73,6 +81,9 @@ class connection_body final : public body_reader {
       begun_ = true;
       if (!failure_ && patience_ <= patience_.zero()) failure_ = error{errc::timed_out, 0};
       if (failure_) break;
+      if (spare_->ended()) failure_ = error{errc::canceled, 0};
+      if (failure_) break;
+      if (!spare_->entered()) spare_->enter(net::detail::loss::request);
       const auto before = stream_->ring().now();
       auto chunk = co_await stream_->read(patience_);
       patience_ -= stream_->ring().now() - before;
@@ -114,6 +125,7 @@ class connection_body final : public body_reader {
   request_parser* parser_;
   input* in_;
   const serve_options* options_;
+  net::detail::spare_connection* spare_;
   std::chrono::nanoseconds patience_;  // what is left of it
   std::size_t taken_ = 0;              // bytes of the piece that the handler has
   bool begun_ = false;                 // some of the body was here

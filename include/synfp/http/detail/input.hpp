@@ -2,6 +2,7 @@
 // What a connection has received and not used up yet.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -88,6 +89,9 @@ class input : io::detail::list_link {
     if (kept_.empty()) {
       chunk_ = std::move(chunk);
     } else {
+      // As large as a block of frame_pool, with the byte behind the text: doubled, it would be one byte more.
+      const std::size_t size = kept_.size() + chunk.size();
+      if (size > kept_.capacity()) kept_.reserve(std::bit_ceil(size + 1) - 1);
       kept_.append(chunk.view());
     }
   }
@@ -116,7 +120,7 @@ class input : io::detail::list_link {
   bool dropped() const noexcept { return dropped_; }
 
  private:
-  void count() noexcept { bodies.held += kept_.size() - std::exchange(held_, kept_.size()); }
+  void count() noexcept { bodies.held += kept_.capacity() - std::exchange(held_, kept_.capacity()); }
   void release() noexcept {
     unlink();
     bodies.held -= std::exchange(held_, 0);
@@ -135,7 +139,7 @@ class input : io::detail::list_link {
   io::buffer chunk_;       // either this holds the bytes
   io::pool_string kept_;   // or this
   std::size_t begin_ = 0;  // of the current request
-  std::size_t held_ = 0;   // of kept_, as counted in `bodies`
+  std::size_t held_ = 0;   // the memory of kept_, as counted in `bodies`
   bool dropped_ = false;
 };
 

@@ -2,6 +2,7 @@
 // What an observer is told of one connection.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <span>
@@ -15,6 +16,9 @@
 #include <synfp/http/response.hpp>
 #include <synfp/io/ring.hpp>
 #include <synfp/net/connection_facts.hpp>
+#include <synfp/net/detail/descriptors.hpp>
+#include <synfp/net/transport.hpp>
+#include <synfp/result.hpp>
 
 SYNFP_BEGIN_NAMESPACE
 namespace http::detail {
@@ -34,6 +38,20 @@ inline std::string_view first_line(std::span<const char> bytes) noexcept {
   (void)parser.parse_head(bytes);  // there is nothing new in them
 }
 
+/// A wait for the client ended with `why`, and the connection ends with it. One whose client does not read is
+/// reset: the kernel would keep what was sent, and offer it for minutes to a client that does not want it.
+template <net::transport T>
+ending give_up(T& s, const net::detail::spare_connection& spare, const error& why) noexcept {
+  const bool spared = why.code == errc::canceled && !s.ring().stopping();
+  const bool unread = why.code == errc::timed_out || why.os == ENOBUFS;
+  if constexpr (requires { s.abort(); }) {
+    if (unread || (spared && spare.ended())) s.abort();
+  }
+  if (unread) return ending::not_read;
+  if (why.code != errc::canceled) return ending::gone;
+  return spared ? ending::spared : ending::stopped;
+}
+
 /// The calls to an observer, and what they need to know. Empty without one.
 template <class O>
 class observation {
@@ -48,13 +66,19 @@ class observation {
     }
   }
   ~observation() {
-    if constexpr (requires { observer_.closed(facts_); }) {
+    if constexpr (requires { observer_.closed(facts_, ending_); }) {
+      static_assert(noexcept(observer_.closed(facts_, ending_)), "closed() of an observer must be noexcept");
+      observer_.closed(facts_, ending_);
+    } else if constexpr (requires { observer_.closed(facts_); }) {
       static_assert(noexcept(observer_.closed(facts_)), "closed() of an observer must be noexcept");
       observer_.closed(facts_);
     }
   }
   observation(const observation&) = delete;
   observation& operator=(const observation&) = delete;
+
+  /// What closed() will be told, unless the coroutine is destroyed before it ends by itself.
+  void ends(ending why) noexcept { ending_ = why; }
 
   /// There are bytes of a request that is not answered yet.
   void has_bytes() noexcept {
@@ -90,6 +114,7 @@ class observation {
   const io::ring& ring_;
   const net::connection_facts& facts_;
   bool begun_ = false;
+  ending ending_ = ending::stopped;
   clock::time_point begin_{};
 };
 
@@ -98,6 +123,7 @@ requires std::is_same_v<std::remove_const_t<O>, no_observer>
 class observation<O> {
  public:
   observation(O&, const io::ring&, const net::connection_facts&) noexcept {}
+  void ends(ending) noexcept {}
   void has_bytes() noexcept {}
   void answered(const request*, const request_parser&, std::span<const char>, const response&,
                 response_framing, cause, std::size_t) noexcept {}

@@ -16,6 +16,7 @@
 #include <synfp/http/detail/connection_body.hpp>
 #include <synfp/http/detail/date_now.hpp>
 #include <synfp/http/detail/input.hpp>
+#include <synfp/http/detail/observation.hpp>
 #include <synfp/http/detail/producer.hpp>
 #include <synfp/http/observer.hpp>
 #include <synfp/http/parser.hpp>
@@ -29,6 +30,7 @@
 #include <synfp/io/task.hpp>
 #include <synfp/io/wait.hpp>
 #include <synfp/net/connection_facts.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/net/transport.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -76,6 +78,7 @@ struct client_state {
   ~client_state() = default;
   bell* told;
   bool gone = false;
+  ending how = ending::gone;
 };
 
 /// Keeps the requests that follow, as far as a connection keeps bytes at all.
@@ -93,6 +96,7 @@ io::task<> watch_client(T& s, input& in, client_state& state, bool half_close_is
     auto chunk = co_await s.read();
     if (!chunk) {
       state.gone = half_close_is_gone || chunk.error().code != errc::closed;
+      if (chunk.error().code == errc::canceled) state.how = ending::spared;  // a stop is seen before
       co_return;
     }
     state.gone = true;  // if there is no memory: the bytes are lost
@@ -130,13 +134,15 @@ class companion {
 struct stream_end {
   enum class kind : std::uint8_t { complete, client_gone, failed };
   kind what = kind::client_gone;
-  std::exception_ptr why{};  // if it failed
+  std::exception_ptr why{};      // if it failed
+  ending client = ending::gone;  // if the client is gone: how
 };
 
 /// Sends the body of `r`; what is in out() goes with it. `committed` once that has begun.
 template <net::transport T>
 io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how,
-                               const serve_options& options, sent_bytes& sent, bool& committed) {
+                               const serve_options& options, net::detail::spare_connection& spare,
+                               sent_bytes& sent, bool& committed) {
   using kind = stream_end::kind;
   const bool events = r.what() == stream_response::kind::events;
   bell wakes(s.ring());
@@ -171,20 +177,25 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
     if (work.done() && work.exception()) co_return stream_end{kind::failed, work.exception()};
     const bool stopped = events && s.ring().stopping();
     const bool over = (work.done() && !sink.taken()) || stopped;
+    if (!over && spare.ended())
+      co_return stream_end{.what = kind::client_gone, .client = give_up(s, spare, error{errc::canceled, 0})};
     if (sink.overrun() || (over && !sink.finish())) {
       co_return stream_end{kind::failed, std::make_exception_ptr(std::length_error(
                                              "the body of a stream has not the length that was said"))};
     }
     if (over) co_return stream_end{kind::complete};
-    if (client.gone) co_return stream_end{kind::client_gone};
+    if (client.gone) co_return stream_end{.what = kind::client_gone, .client = client.how};
     if (sink.taken() || !s.out().empty()) {  // out() would copy what was taken
       committed = true;
       sink.flushing = true;
+      spare.enter(net::detail::loss::request);
       const auto flushed = co_await s.flush(options.write_timeout);
+      spare.leave();
       sink.flushing = false;
       sink.flushed();
       const bool canceled = events && s.ring().stopping();  // and goes on
-      if (!flushed && !canceled) co_return stream_end{kind::client_gone};
+      if (!flushed && !canceled)
+        co_return stream_end{.what = kind::client_gone, .client = give_up(s, spare, flushed.error())};
       continue;
     }
     if (work.paused()) continue;  // nothing is to be flushed: now there is room
@@ -194,8 +205,12 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
       continue;
     }
     std::chrono::nanoseconds limit = io::for_ever;
-    if (events) limit = options.heartbeat;
+    if (events) {
+      limit = options.heartbeat;
+      spare.enter(net::detail::loss::request);  // its browser connects again by itself
+    }
     const auto rung = co_await wakes.wait(limit);
+    spare.leave();
     if (!rung && rung.error().code == errc::timed_out) sink.put(":\n\n");
   }
 }
@@ -217,7 +232,8 @@ inline response refusal_response(refusal why) {
 /// body is ignored or taken piece by piece. `call` makes the response; `seen` is told of it.
 template <net::transport T, class Seen, class Call>
 io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_parser& parser, input& in,
-                              const serve_options& options, Seen& seen, Call call) {
+                              const serve_options& options, Seen& seen, net::detail::spare_connection& spare,
+                              Call call) {
   io::ring& ring = s.ring();
   io::pool_string kept;  // the request lives as long as the stream,
   text_type decoded;     // and so do texts of its path
@@ -226,11 +242,16 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
   const bool asked_to_close = !q.keep_alive();
   if (!s.out().empty()) {  // earlier responses do not wait for this one
+    spare.enter(net::detail::loss::request);
     const auto flushed = co_await s.flush(options.write_timeout);
-    if (!flushed) co_return after::close;
+    spare.leave();
+    if (!flushed) {
+      seen.ends(give_up(s, spare, flushed.error()));
+      co_return after::close;
+    }
   }
 
-  connection_body<T> body(s, parser, in, options);
+  connection_body<T> body(s, parser, in, options, spare);
   stream_response r = status(500);
   cause why = cause::failed;
 #if defined(__cpp_exceptions)
@@ -247,12 +268,16 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
 
   if (body.failure()) {
     const bool late = body.failure()->code == errc::timed_out;
-    if (!late && body.refused_for() == refusal::none) co_return after::close;  // the client is gone
+    if (!late && body.refused_for() == refusal::none) {  // the client is gone
+      seen.ends(give_up(s, spare, *body.failure()));
+      co_return after::close;
+    }
     if (why == cause::handler) {
       r = refusal_response(body.refused_for());
       why = late ? cause::timed_out : cause::refused;
     }
   }
+  spare.leave();
   const bool whole = body.pass_over();
   bool keep_alive = why == cause::handler && whole && !asked_to_close && !ring.stopping();
   body_end how = body_end::length;
@@ -273,7 +298,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
       write_head(s.out(), r.head(), framing, date_now(), how, r.length().value_or(0), 0);
       sent.all = s.out().size();
       if (!framing.head && !is_bodiless(r.head().status())) {
-        io::task<stream_end> sending = send_body(s, in, r, how, options, sent, committed);
+        io::task<stream_end> sending = send_body(s, in, r, how, options, spare, sent, committed);
         end = co_await std::move(sending);
       }
 #if defined(__cpp_exceptions)
@@ -296,6 +321,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
         if constexpr (requires { s.abort(); }) {
           if (how == body_end::close) s.abort();
         }
+        seen.ends(end.what == stream_end::kind::failed ? ending::done : end.client);
         co_return after::close;
       }
     }
@@ -316,8 +342,14 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   std::chrono::nanoseconds limit = options.write_timeout;
   if (ring.stopping() && r.what() == stream_response::kind::events && limit > options.linger_timeout)
     limit = options.linger_timeout;  // a client that reads slowly does not delay the stop
+  spare.enter(net::detail::loss::request);
   const auto flushed = co_await s.flush(limit);
-  if (!flushed) co_return after::close;
+  spare.leave();
+  if (!flushed) {
+    seen.ends(give_up(s, spare, flushed.error()));
+    co_return after::close;
+  }
+  seen.ends(ending::done);
   if (asked_to_close && whole && in.empty()) co_return after::close;
   co_return after::linger;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 
 #include <synfp/io/detail/list.hpp>
 #include <synfp/version.hpp>
@@ -45,8 +46,17 @@ inline rlim_t descriptor_limit() noexcept {
   return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
-/// A connection that can be ended without a loss to its peer but that of a new connection: nothing whole was
-/// asked on it. Those of a thread are in the order in which they became so.
+/// Descriptors of connections that this thread has closed. See listener_state.
+inline constinit thread_local std::uint64_t closed_descriptors = 0;
+
+/// What a peer loses when its connection is ended.
+enum class loss : std::uint8_t {
+  none,     ///< nothing but a new connection: it has asked nothing, or has its last answer
+  request,  ///< one that it is slow with: it does not send the body, or does not take the response
+};
+
+/// A connection that waits for its peer and can be ended while descriptors are short. Those of a thread are
+/// in the order in which they began to wait.
 class spare_connection : private io::detail::list_link {
  public:
   using callback = void (*)(void* context);
@@ -59,40 +69,57 @@ class spare_connection : private io::detail::list_link {
   ~spare_connection() { leave(); }
 
   /// To the end of the list.
-  void enter() noexcept {
+  void enter(loss of = loss::none) noexcept {
     leave();
-    all_.push_back(*this);
-    ++entered_;
+    loss_ = of;
+    all_[index(of)].push_back(*this);
+    ++entered_[index(of)];
   }
   void leave() noexcept {
     if (!linked()) return;
     unlink();
-    --entered_;
+    --entered_[index(loss_)];
   }
   bool entered() const noexcept { return linked(); }
+  /// It was ended although its peer loses something. It may have gone on waiting at that moment: then it has
+  /// to end before it waits again, or those that are served fast would keep all descriptors.
+  bool ended() const noexcept { return ended_; }
 
-  /// Ends those of this thread that have been in the list for longest: at most `n`, and at most half of them,
-  /// since the youngest may have asked by now. Returns how many.
+  /// Ends those of this thread that have waited for longest, at most `n`. First those that lose nothing, but
+  /// at most half of them, since the youngest may have asked by now: not the last one of them while many
+  /// others wait. Then at most half of the others. Returns how many.
   static std::size_t end_longest(std::size_t n) {
-    n = std::min(n, (entered_ + 1) / 2);
-    for (std::size_t i = 0; i != n; ++i) {
-      auto& connection = *static_cast<spare_connection*>(all_.front());
-      connection.leave();
-      connection.end_(connection.context_);
-    }
-    return n;
+    const std::size_t idle = entered_[index(loss::none)];
+    const std::size_t slow = entered_[index(loss::request)];
+    const std::size_t first = std::min(n, idle >= slow ? (idle + 1) / 2 : idle / 2);
+    const std::size_t second = std::min(n - first, (slow + 1) / 2);
+    end_oldest(loss::none, first);
+    end_oldest(loss::request, second);
+    return first + second;
   }
 
  private:
+  static constexpr std::size_t index(loss of) noexcept { return static_cast<std::size_t>(of); }
+  static void end_oldest(loss of, std::size_t n) {
+    for (; n != 0; --n) {
+      auto& connection = *static_cast<spare_connection*>(all_[index(of)].front());
+      connection.leave();
+      connection.ended_ = of == loss::request;
+      connection.end_(connection.context_);
+    }
+  }
+
   callback end_;
   void* context_;
+  loss loss_ = loss::none;
+  bool ended_ = false;
 
-  static thread_local io::detail::list all_;
-  static thread_local std::size_t entered_;
+  static thread_local io::detail::list all_[2];
+  static thread_local std::size_t entered_[2];
 };
 
-inline constinit thread_local io::detail::list spare_connection::all_;
-inline constinit thread_local std::size_t spare_connection::entered_ = 0;
+inline constinit thread_local io::detail::list spare_connection::all_[2];
+inline constinit thread_local std::size_t spare_connection::entered_[2] = {};
 
 }  // namespace net::detail
 SYNFP_END_NAMESPACE

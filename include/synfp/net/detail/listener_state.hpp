@@ -117,6 +117,10 @@ class listener_state final : public io::turn_callback {
   void end_of_reap() override {
     queue_fresh();
     if (armed_ && (closing_ || ready() > options_.high_water)) pause();
+    if (enough_closed_ != 0 && closed_descriptors >= enough_closed_ && !closing_) {
+      enough_closed_ = 0;
+      ring_->disarm(back_off_);
+    }
     arm_if_wanted();
   }
 
@@ -190,7 +194,13 @@ class listener_state final : public io::turn_callback {
       case EMFILE:
       case ENFILE:
         ++counters_.out_of_resources;
-        if (spare(number)) back_off_time_ = shortest_back_off;
+        // As soon as those that were spared have closed theirs, or anybody one; at the latest after a while,
+        // since others may close some, too.
+        {
+          const std::size_t ended = spare(number);
+          if (ended != 0) back_off_time_ = shortest_back_off;
+          enough_closed_ = closed_descriptors + std::max<std::size_t>(ended, 1);
+        }
         back_off();
         break;
       case ENOBUFS:
@@ -210,8 +220,8 @@ class listener_state final : public io::turn_callback {
     }
   }
 
-  /// Ends connections that have long been idle. True if there were any.
-  bool spare(int number) noexcept {
+  /// Ends connections that have waited for long. Returns how many.
+  std::size_t spare(int number) noexcept {
     const std::size_t wanted = descriptors_to_spare(descriptor_limit());
     const std::size_t ended = spare_connection::end_longest(wanted);
     counters_.spared += ended;
@@ -224,7 +234,7 @@ class listener_state final : public io::turn_callback {
       io::detail::escape(std::current_exception());
     }
 #endif
-    return ended != 0;
+    return ended;
   }
 
   void spare_if_few_left() {
@@ -241,6 +251,7 @@ class listener_state final : public io::turn_callback {
 
   static void back_off_over(void* self) {
     auto& s = *static_cast<listener_state*>(self);
+    s.enough_closed_ = 0;
     if (s.closing_) {
       s.drain();
     } else {
@@ -367,6 +378,8 @@ class listener_state final : public io::turn_callback {
   io::timeout more_memory_;
   io::stop_callback stop_callback_;
   std::chrono::nanoseconds back_off_time_ = shortest_back_off;
+  std::uint64_t enough_closed_ =
+      0;  // with so many closed_descriptors the back-off is over; 0: only with time
 
   std::vector<int> fresh_;              // accepted in this turn
   std::vector<accepted_socket> ready_;  // from next_ready_ on: waiting for accept()

@@ -15,6 +15,7 @@
 #include <synfp/io/ring.hpp>
 #include <synfp/io/send.hpp>
 #include <synfp/io/wait.hpp>
+#include <synfp/net/detail/descriptors.hpp>
 #include <synfp/result.hpp>
 
 SYNFP_BEGIN_NAMESPACE
@@ -69,7 +70,9 @@ class stream_state final : public io::operation_owner {
   }
   // Closing earlier would let the kernel complete on a socket of the same number that is not ours.
   void close_when_idle() noexcept {
-    if (closed_ && fd_ >= 0 && input_.idle() && output_.idle()) ring_->close_fd(std::exchange(fd_, -1));
+    if (!closed_ || fd_ < 0 || !input_.idle() || !output_.idle()) return;
+    ring_->close_fd(std::exchange(fd_, -1));
+    ++closed_descriptors;
   }
 
   io::ring* ring_;
