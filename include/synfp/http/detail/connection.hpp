@@ -183,6 +183,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       routed = ignores_body = in_pieces = continued = false;
       served = true;
       if (!keep_alive || apart || s.out().size() >= options.limits.output) {
+        if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
         const auto flushed = co_await s.flush(options.write_timeout);
         if (!flushed) co_return false;
       }
@@ -264,6 +265,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
     const std::size_t before = s.out().size();
     write_response(s.out(), r, framing, date_now());
     seen.answered(known, parser, in.bytes(), r, framing, why, s.out().size() - before);
+    if (!in.empty()) in.keep();  // as above; the request is not looked at any more
     const auto flushed = co_await s.flush(options.write_timeout);
     co_return static_cast<bool>(flushed);
   }

@@ -179,6 +179,7 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
     if (client.gone) co_return stream_end{kind::client_gone};
     if (sink.taken() || !s.out().empty()) {  // out() would copy what was taken
       committed = true;
+      if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
       sink.flushing = true;
       const auto flushed = co_await s.flush(options.write_timeout);
       sink.flushing = false;
@@ -225,7 +226,8 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   (void)parser.parse_head(bytes);
   const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
   const bool asked_to_close = !q.keep_alive();
-  if (!s.out().empty()) {  // earlier responses do not wait for this one
+  if (!s.out().empty()) {        // earlier responses do not wait for this one
+    if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
     const auto flushed = co_await s.flush(options.write_timeout);
     if (!flushed) co_return after::close;
   }
@@ -316,6 +318,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   std::chrono::nanoseconds limit = options.write_timeout;
   if (ring.stopping() && r.what() == stream_response::kind::events && limit > options.linger_timeout)
     limit = options.linger_timeout;  // a client that reads slowly does not delay the stop
+  if (!in.empty()) in.keep();
   const auto flushed = co_await s.flush(limit);
   if (!flushed) co_return after::close;
   if (asked_to_close && whole && in.empty()) co_return after::close;
