@@ -373,7 +373,6 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   }
   if (detail::ring_of_thread != nullptr)
     return setup_error{errc::invalid, 0, "this thread already has a ring; use that one"};
-  detail::note_thread();
   std::unique_ptr<ring> self(new ring(options.limits));
   struct attempt {
     task_run mode;

@@ -87,11 +87,11 @@ class spare_connection : private io::detail::list_link {
   callback end_;
   void* context_;
 
-  static thread_local io::detail::list all_;
+  static thread_local io::detail::thread_list all_;
   static thread_local std::size_t entered_;
 };
 
-inline constinit thread_local io::detail::list spare_connection::all_;
+inline constinit thread_local io::detail::thread_list spare_connection::all_;
 inline constinit thread_local std::size_t spare_connection::entered_ = 0;
 
 }  // namespace net::detail
