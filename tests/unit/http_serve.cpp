@@ -325,6 +325,21 @@ TYPED_TEST(http_serve, clients_that_do_not_read_are_bounded) {
   for (auto& client : deaf) client.close();
 }
 
+// What they have asked behind that does not stay in a buffer of the ring, which others read with.
+TYPED_TEST(http_serve, clients_that_do_not_read_hold_no_buffers) {
+  connection<TypeParam> c({}, {.buffers = 4, .limits = {.copied = 0}});
+  std::vector<TypeParam> deaf;
+  const std::string twice = get("/large") + get("/large");
+  for (int i = 0; i < 8; ++i) {
+    deaf.push_back(c.another());
+    ASSERT_EQ(deaf.back().send(twice), twice.size());
+  }
+  c.send(get("/?hello"));
+  EXPECT_EQ(body_of(c.responses(1)), "hello");
+  EXPECT_EQ(c.ring().leased(), 0U);
+  for (auto& client : deaf) client.close();
+}
+
 // A response is held once while it waits to be sent, and an idle connection holds nothing of past requests.
 TYPED_TEST(http_serve, holds_no_more_than_it_must) {
   connection<TypeParam> c;

@@ -404,6 +404,19 @@ TYPED_TEST(http_stream, a_slow_reader_costs_no_memory) {
   }
 }
 
+TYPED_TEST(http_stream, clients_that_do_not_read_hold_no_buffers) {
+  for (const auto* const before : {"", "/many"}) {
+    typename TestFixture::link deaf(*this->ring, this->routes);
+    deaf.reads = false;
+    deaf.send((*before != 0 ? get(before) : "") + get("/endless") + get("/ordinary"));
+    EXPECT_TRUE(deaf.turn_until([&] { return this->w.pieces > 5; }));
+    deaf.turn(100);
+    EXPECT_EQ(this->ring->leased(), 0U);
+    deaf.hang_up();
+    EXPECT_TRUE(deaf.turn_until([&] { return this->w.live == 0; }));
+  }
+}
+
 TYPED_TEST(http_stream, a_client_that_does_not_read_is_given_up) {
   http::serve_options options;
   options.write_timeout = 50ms;

@@ -16,7 +16,9 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +41,7 @@ namespace {
 
 thread_local unsigned busy_every = 0;  // submissions; 0: never
 thread_local unsigned submissions = 0;
+std::atomic<int> noted_destructors{0};  // of thread-local objects, by threads that are tested
 }  // namespace
 
 // Stands in front of liburing's own: the kernel is busy as often as a test says.
@@ -46,6 +49,15 @@ extern "C" int io_uring_submit(::io_uring* ring) {
   static const auto real = reinterpret_cast<int (*)(::io_uring*)>(::dlsym(RTLD_NEXT, "io_uring_submit"));
   if (busy_every != 0 && ++submissions % busy_every == 0) return -EBUSY;
   return real(ring);
+}
+
+// Notes the destructor of a thread-local object. There is no way to say that there is no memory for it: glibc
+// ends the process then.
+extern "C" int __cxa_thread_atexit(void (*destroy)(void*), void* object, void* library) noexcept {
+  static const auto real =
+      reinterpret_cast<decltype(&__cxa_thread_atexit)>(::dlsym(RTLD_NEXT, "__cxa_thread_atexit"));
+  if (!synfp::test::memory::immune) ++noted_destructors;
+  return real(destroy, object, library);
 }
 
 namespace {
@@ -307,6 +319,10 @@ const http::routes streaming{
     http::get<"/length">(
         [](const http::request&) { return http::stream(http::text("first"), three_pieces({}), 60'005); }),
     http::get<"/events">([](const http::request&) { return three_events({}); }),
+    http::post<"/later">([](const http::request& q) -> task<http::response> {
+      co_await io::yield();
+      co_return http::text(q.body());
+    }),
     http::post<"/read">([](const http::request&, http::body_reader& body) -> task<http::response> {
       const live l;
       std::size_t size = 0;
@@ -405,6 +421,38 @@ TEST_F(out_of_memory, a_stream_is_whole_or_cut) {
   }
 }
 
+// A handler is a coroutine too: if there is no memory for it, nobody else may answer in its place.
+TEST_F(out_of_memory, a_coroutine_answers_or_the_request_fails) {
+  const std::string request =
+      "POST /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+  for (const long burst : bursts) {
+    long n = 0;
+    int refused = 0;
+    for (long failed = 1; failed != 0; ++n) {
+      std::thread([&] {  // with an empty frame pool
+        memory::immune = true;
+        std::string answer;
+        answer.reserve(100'000);
+        {
+          const auto ring = test::make_ring();
+          memory::immune = false;
+          memory::arm(n, burst);
+          EXPECT_TRUE(exchange(*ring, request, answer)) << n;
+          failed = memory::disarm();
+        }
+        refused += answer.starts_with("HTTP/1.1 500 ") ? 1 : 0;
+        if (answer.starts_with(good)) {
+          EXPECT_TRUE(answer.ends_with("\r\n\r\nhello")) << n << ' ' << answer;
+        }
+        EXPECT_TRUE(failed != 0 || answer.starts_with(good)) << answer;
+      })
+          .join();
+      if (HasFailure()) return;
+    }
+    EXPECT_TRUE(refused > 0 || burst != 1);
+  }
+}
+
 // ---- net::server ----
 
 /// A server on its own thread, from open() to the end of try_run().
@@ -471,11 +519,18 @@ class running {
   std::thread thread_;
 };
 
+long open_descriptors() {
+  const auto all = std::filesystem::directory_iterator("/proc/self/fd");
+  return std::distance(begin(all), end(all));
+}
+
 TEST_F(out_of_memory, a_server_starts_or_says_why_not) {
+  const long descriptors = open_descriptors();
   for (const long burst : bursts) {
     long n = 0;
     int refused = 0;
     for (long failed = 1; failed != 0; ++n) {
+      EXPECT_EQ(open_descriptors(), descriptors) << n;
       memory::arm(n, burst);
       running server(3, accept_all);
       const bool serves = server.serves();
@@ -513,6 +568,20 @@ TEST_F(out_of_memory, a_server_serves_again_or_ends_with_its_error) {
     }
     EXPECT_GT(n, 4);
   }
+}
+
+// What cannot fail in an orderly way is not done at all.
+TEST_F(out_of_memory, no_thread_of_a_server_notes_a_destructor) {
+  noted_destructors = 0;
+  running server(2, accept_all);
+  ASSERT_TRUE(server.serves());
+  for (int i = 0; i != 8; ++i) {
+    for (const std::string& request : {get(), post(), std::string("GET /bad HTTP/1.1\r\n\r\n")})
+      EXPECT_NE(ask(server.where(), request), "");
+  }
+  server.stop();
+  EXPECT_EQ(server.outcome(), "");
+  EXPECT_EQ(noted_destructors, 0);
 }
 
 // An accept loop that allocates for itself may die of it. Then the server must not go on without it.

@@ -524,7 +524,8 @@ class routes : private detail::route_slots<std::index_sequence_for<Routes...>, R
    public:
     /// What makes the response, if the handler may return a stream; it has not been called then.
     maybe_stream stream() const noexcept { return stream_; }
-    bool immediate() const noexcept { return !pending_; }
+    /// A coroutine for which there was no memory is none: awaiting it says so.
+    bool immediate() const noexcept { return !pending_ && !pending_.out_of_memory(); }
     /// If immediate().
     response& ready() noexcept { return ready_; }
     /// A handler has made it, or is to.

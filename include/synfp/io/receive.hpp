@@ -111,7 +111,10 @@ class receiver {
         pool.unused(id);
       }
     }
-    if (closed_) return;
+    if (closed_) {
+      if (!last) ring_->cancel(receive_);  // it was not found: see pause()
+      return;
+    }
     if (ring_->closing()) {
       drop_chunks();
       end(ECANCELED);

@@ -373,7 +373,6 @@ inline setup_result<std::unique_ptr<ring>> ring::create(const ring_options& opti
   }
   if (detail::ring_of_thread != nullptr)
     return setup_error{errc::invalid, 0, "this thread already has a ring; use that one"};
-  detail::note_thread();
   std::unique_ptr<ring> self(new ring(options.limits));
   struct attempt {
     task_run mode;
@@ -585,8 +584,11 @@ inline void ring::stash_completions() noexcept {
 inline int ring::enter(bool wait) noexcept {
   if (!wait) return io_uring_submit_and_get_events(&ring_);
   auto until = wheel_.next_time();
-  if (stopping_ && deadline_ < until) until = deadline_;
-  if (closing_) until = std::min(until, clock::now() + std::chrono::milliseconds(20));  // then cancel again
+  if (closing_) {  // past the deadline, or without one
+    until = std::min(until, clock::now() + std::chrono::milliseconds(20));  // then cancel again
+  } else if (stopping_ && deadline_ < until) {
+    until = deadline_;
+  }
   ::io_uring_cqe* cqe = nullptr;
   if (until == clock::time_point::max()) {
     return io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, nullptr, nullptr);

@@ -66,23 +66,25 @@ class listen_group {
   /// `threads` that will serve gets one: if there are fewer, several share one; if there are more, some serve
   /// several. None is bound anew beside them: its connections would be lost with this process.
   template <capture::source Source>
-  static setup_result<listen_group> adopt(const endpoint& at, const std::vector<int>& taken, unsigned threads,
+  static setup_result<listen_group> adopt(const endpoint& at, std::vector<int> taken, unsigned threads,
                                           Source& source) {
     listen_group group;
     group.local_ = at;
-    group.fds_ = taken;
-    for (std::size_t i = 0; i != taken.size(); ++i) {
-      if (auto prepared = source.prepare(taken[i], i == 0); !prepared) {
+    group.fds_ = std::move(taken);
+    const std::size_t given = group.fds_.size();
+    for (std::size_t i = 0; i != given; ++i) {
+      if (auto prepared = source.prepare(group.fds_[i], i == 0); !prepared) {
         setup_error why = std::move(prepared).error();
         int shared = 0;
         socklen_t size = sizeof shared;
-        if (::getsockopt(taken[i], SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared == 0)
+        if (::getsockopt(group.fds_[i], SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared == 0)
           why.message += "; in a socket unit: ReusePort=yes";
         return why;
       }
     }
+    if (given < threads) group.fds_.reserve(threads);  // before there is a descriptor to lose
     while (group.fds_.size() < threads) {
-      const int shared = ::fcntl(taken[group.fds_.size() % taken.size()], F_DUPFD_CLOEXEC, 0);
+      const int shared = ::fcntl(group.fds_[group.fds_.size() % given], F_DUPFD_CLOEXEC, 0);
       if (shared < 0) return group.failure("share the socket of", errno);
       group.fds_.push_back(shared);
     }
@@ -180,6 +182,7 @@ class listen_group {
   }
 
   setup_result<void> bind_one(bool shared) {
+    fds_.reserve(fds_.size() + 1);  // before there is a descriptor to lose
     const int fd = ::socket(local_.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0) return failure("make a socket for", errno);
     fds_.push_back(fd);

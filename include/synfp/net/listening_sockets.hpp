@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <synfp/detail/owned_fd.hpp>
 #include <synfp/endpoint.hpp>
 #include <synfp/net/detail/socket_name.hpp>
 #include <synfp/service/inherited.hpp>
@@ -54,6 +55,7 @@ class listening_sockets {
   /// Takes over `fd`, also if it refuses it, with a sentence that calls it `name`. It becomes non-blocking:
   /// it may be shared with threads and processes that accept at the same time.
   setup_result<void> add(int fd, const std::string& name) {
+    synfp::detail::owned_fd owned(fd);
     one next{fd, {}};
     const char* wrong = nullptr;
     int number = 0;
@@ -71,13 +73,13 @@ class listening_sockets {
       wrong = "has no address";
     }
     if (wrong != nullptr) {
-      ::close(fd);
       return setup_error{errc::invalid, 0,
                          "the socket that was handed in as descriptor " + std::to_string(fd) +
                              (name.empty() ? "" : " (" + name + ")") + ' ' + wrong};
     }
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
     all_.push_back(next);
+    (void)owned.release();
     return {};
   }
 

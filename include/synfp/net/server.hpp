@@ -140,10 +140,10 @@ class server {
       }
     }
     for (const endpoint& address : where) {
-      const std::vector<int> taken = given.take(address);
+      std::vector<int> taken = given.take(address);
       auto group = taken.empty()
                        ? listen_group::open(address, options.threads, source, options.backlog, options.notice)
-                       : listen_group::adopt(address, taken, options.threads, source);
+                       : listen_group::adopt(address, std::move(taken), options.threads, source);
       if (!group) return std::move(group).error();
       s.groups_.push_back(*std::move(group));
     }
@@ -341,6 +341,7 @@ class server {
         bool known = false;
         for (const auto& before : shared_->kept) known = known || detail::same_socket(before.fd, fd);
         if (known) continue;
+        shared_->kept.reserve(shared_->kept.size() + 1);  // before there is a descriptor to lose
         const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy < 0)
           return setup_error{errc::system, errno, "cannot keep the listening sockets for the next process"};

@@ -73,10 +73,10 @@ class unfinished : io::detail::list_link {
   net::stream* connection_;
   bool displaced_ = false;
 
-  static thread_local io::detail::list all_;
+  static thread_local io::detail::thread_list all_;
   static thread_local std::size_t count_;
 };
-inline constinit thread_local io::detail::list unfinished::all_;
+inline constinit thread_local io::detail::thread_list unfinished::all_;
 inline constinit thread_local std::size_t unfinished::count_ = 0;
 
 /// Whether one more handshake may begin in this turn of the thread's ring.

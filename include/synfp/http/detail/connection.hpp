@@ -191,6 +191,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
       routed = ignores_body = in_pieces = continued = false;
       served = true;
       if (!keep_alive || apart || s.out().size() >= options.limits.output) {
+        if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
         watch.spare.enter(net::detail::loss::request);
         const auto flushed = co_await s.flush(options.write_timeout);
         watch.spare.leave();
@@ -295,6 +296,7 @@ io::task<bool> serve_requests(T& s, const net::connection_facts& facts, const ro
     const std::size_t before = s.out().size();
     write_response(s.out(), r, framing, date_now());
     seen.answered(known, parser, in.bytes(), r, framing, why, s.out().size() - before);
+    if (!in.empty()) in.keep();  // as above; the request is not looked at any more
     watch.spare.enter(net::detail::loss::request);
     const auto flushed = co_await s.flush(options.write_timeout);
     seen.ends(flushed ? ending::done : give_up(s, watch.spare, flushed.error()));

@@ -22,7 +22,7 @@ namespace http::detail {
 inline constexpr std::size_t most_kept_input = 16 * 1024;
 
 // Oldest first. Without braces: see run_queue::current_.
-inline constinit thread_local io::detail::list unfinished_bodies;
+inline constinit thread_local io::detail::thread_list unfinished_bodies;
 
 /// The received bytes of a connection that no request has used up yet. They stay in the ring's buffer while
 /// requests fit into it, and are copied together when one does not.

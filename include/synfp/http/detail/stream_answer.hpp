@@ -187,6 +187,7 @@ io::task<stream_end> send_body(T& s, input& in, stream_response& r, body_end how
     if (client.gone) co_return stream_end{.what = kind::client_gone, .client = client.how};
     if (sink.taken() || !s.out().empty()) {  // out() would copy what was taken
       committed = true;
+      if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
       sink.flushing = true;
       spare.enter(net::detail::loss::request);
       const auto flushed = co_await s.flush(options.write_timeout);
@@ -241,7 +242,8 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   (void)parser.parse_head(bytes);
   const request q(parser, facts.peer, facts.local, facts.syn, facts.hello);
   const bool asked_to_close = !q.keep_alive();
-  if (!s.out().empty()) {  // earlier responses do not wait for this one
+  if (!s.out().empty()) {        // earlier responses do not wait for this one
+    if (!in.empty()) in.keep();  // the ring's buffer is not held while the client does not read
     spare.enter(net::detail::loss::request);
     const auto flushed = co_await s.flush(options.write_timeout);
     spare.leave();
@@ -342,6 +344,7 @@ io::task<after> stream_answer(T& s, const net::connection_facts& facts, request_
   std::chrono::nanoseconds limit = options.write_timeout;
   if (ring.stopping() && r.what() == stream_response::kind::events && limit > options.linger_timeout)
     limit = options.linger_timeout;  // a client that reads slowly does not delay the stop
+  if (!in.empty()) in.keep();
   spare.enter(net::detail::loss::request);
   const auto flushed = co_await s.flush(limit);
   spare.leave();

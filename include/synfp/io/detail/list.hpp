@@ -7,14 +7,26 @@
 SYNFP_BEGIN_NAMESPACE
 namespace io::detail {
 
-class list;
+class thread_list;
+
+/// Between two others, in a list; an end of the list is one too.
+class list_place {
+ public:
+  constexpr list_place() noexcept = default;
+  list_place(const list_place&) = delete;
+  list_place& operator=(const list_place&) = delete;
+
+ private:
+  friend class list_link;
+  friend class thread_list;
+  list_place* next_ = nullptr;
+  list_place* prev_ = nullptr;
+};
 
 /// Base class of what can be in a list.
-class list_link {
+class list_link : private list_place {
  public:
   constexpr list_link() noexcept = default;
-  list_link(const list_link&) = delete;
-  list_link& operator=(const list_link&) = delete;
   ~list_link() { unlink(); }
 
   bool linked() const noexcept { return next_ != nullptr; }
@@ -26,25 +38,18 @@ class list_link {
   }
 
  private:
-  friend class list;
-  list_link* next_ = nullptr;
-  list_link* prev_ = nullptr;
+  friend class thread_list;
 };
 
 /// Circular through its own head, which is tied up at the first push: so a thread_local list needs no dynamic
-/// initialisation.
-class list {
+/// initialisation. Nor has it a destructor: to note that of a thread_local object takes memory, and glibc
+/// ends the process if there is none. What is in it must not outlive its thread.
+class thread_list {
  public:
-  constexpr list() noexcept = default;
-  list(const list&) = delete;
-  list& operator=(const list&) = delete;
-  ~list() {
-    while (pop_front() != nullptr) {
-    }
-  }
+  constexpr thread_list() noexcept = default;
 
   bool empty() const noexcept { return head_.next_ == nullptr || head_.next_ == &head_; }
-  list_link* front() const noexcept { return empty() ? nullptr : head_.next_; }
+  list_link* front() const noexcept { return empty() ? nullptr : static_cast<list_link*>(head_.next_); }
 
   /// `link` must not be in a list.
   void push_back(list_link& link) noexcept {
@@ -70,12 +75,22 @@ class list {
     return link;
   }
   /// Moves everything from `other` to the end of this one.
-  void splice(list& other) noexcept {
+  void splice(thread_list& other) noexcept {
     while (list_link* link = other.pop_front()) push_back(*link);
   }
 
  private:
-  list_link head_;
+  list_place head_;
+};
+
+/// The same for everything else: what is in it may outlive it.
+class list : public thread_list {
+ public:
+  constexpr list() noexcept = default;
+  ~list() {
+    while (pop_front() != nullptr) {
+    }
+  }
 };
 
 }  // namespace io::detail

@@ -4,7 +4,6 @@
 
 #include <coroutine>
 #include <cstddef>
-#include <new>
 
 #include <synfp/io/detail/list.hpp>
 #include <synfp/version.hpp>
@@ -69,24 +68,14 @@ class run_queue {
   }
 
  private:
-  list prompt_;
-  list bulk_;
+  thread_list prompt_;
+  thread_list bulk_;
 
   static thread_local run_queue current_;
 };
 
 // Without braces: g++ 14 takes `{}` for a temporary of a type that a constant expression cannot destroy.
 inline constinit thread_local run_queue run_queue::current_;
-
-/// Before anything else that a thread does with a ring. The first use of its lists notes their destructors,
-/// and glibc ends the process if there is no memory for that. So this asks for more than that takes: it
-/// throws instead.
-inline void note_thread() {
-  void* room = ::operator new(4096);
-  asm volatile("" : "+r"(room));  // or compilers leave both calls out
-  ::operator delete(room);
-  (void)run_queue::current();
-}
 
 }  // namespace io::detail
 SYNFP_END_NAMESPACE

@@ -114,11 +114,11 @@ class spare_connection : private io::detail::list_link {
   loss loss_ = loss::none;
   bool ended_ = false;
 
-  static thread_local io::detail::list all_[2];
+  static thread_local io::detail::thread_list all_[2];
   static thread_local std::size_t entered_[2];
 };
 
-inline constinit thread_local io::detail::list spare_connection::all_[2];
+inline constinit thread_local io::detail::thread_list spare_connection::all_[2];
 inline constinit thread_local std::size_t spare_connection::entered_[2] = {};
 
 }  // namespace net::detail

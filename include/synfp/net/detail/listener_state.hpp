@@ -170,8 +170,12 @@ class listener_state final : public io::turn_callback {
   void on_accept(int result, unsigned flags) {
     if (abandoned_) {
       if (result >= 0) ::close(result);
-      if (io::is_last(flags)) armed_ = false;
-      destroy_when_idle();
+      if (io::is_last(flags)) {
+        armed_ = false;
+        destroy_when_idle();
+      } else {
+        ring_->cancel(accept_);  // it was not found: see pause()
+      }
       return;
     }
     if (result >= 0) add_fresh(result);  // also when it is the last
