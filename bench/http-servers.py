@@ -547,4 +547,5 @@ def main():
         json.dump({"rows": rows, "figures": figures}, out, indent=1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -59,6 +59,8 @@ EXPECTED = {
     "http_keepalive64_cpu_over_nginx": ("<=", 0.69),
     "http_close_cpu_over_nginx": ("<=", 0.70),
     "http_capture_extra_close": ("<=", 1.03),
+    "tls_keepalive64_cpu_over_nginx": ("<=", 0.75),
+    "tls_handshake_cpu_over_nginx": ("<=", 1.0),
 }
 
 
@@ -218,6 +220,13 @@ def result(found):
         out.append(f"With `server_options::defer_accept` it takes {figures['http_close_deferred_cpu_over_nginx']:.2f} times that "
                    f"of nginx, and {figures['http_close_deferred_cpu_over_nginx_deferred']:.2f} times that of an nginx that "
                    "defers, too.")
+    if has("tls_keepalive64_cpu_over_nginx", "tls_keepalive64_floor_over_nginx", "tls_handshake_cpu_over_nginx",
+           "tls_resumed_cpu_over_nginx"):
+        out.append(f"With TLS 1.3 a request of 64 keep-alive connections takes "
+                   f"{figures['tls_keepalive64_cpu_over_nginx']:.2f} times the processor time of nginx (a bare loop "
+                   f"{figures['tls_keepalive64_floor_over_nginx']:.2f}), a connection per request "
+                   f"{figures['tls_handshake_cpu_over_nginx']:.2f} times by a full handshake (ECDSA), and "
+                   f"{figures['tls_resumed_cpu_over_nginx']:.2f} times by a ticket.")
     missed = [f"`{name}`" for name, value in figures.items() if verdict(name, value)[1].startswith("**missed")]
     expected = sum(name in EXPECTED for name in figures)
     if expected:
@@ -366,6 +375,17 @@ benchmark("http", """
           ("http-bodies.svg", "Processor time per request by size of the body", "bytes", "us",
            http({"keep-alive 64": 13, "1 KiB": 1024, "64 KiB": 65536, "1 MiB": 1048576}, "CPU us"),
            {"log_x": True, "log_y": True}))
+benchmark("tls", """
+    What a request costs HTTPS servers: those of `http`, with a certificate, and with the same OpenSSL, which is checked.
+    TLS 1.3 by TLS_AES_128_GCM_SHA256 and X25519 for all, since the clients offer nothing else; certificates with ECDSA on
+    P-256 or RSA with 2,048 bits. All servers send session tickets without state and keep no sessions. "keep-alive" and
+    "64 KiB": wrk, 64 connections that stay. "handshake": a connection per request, 64 at a time, each by a full
+    handshake, from connect() to close (bench/tls_client); "resumed": the same with a ticket, and with a key exchange, as
+    browsers do it. There the client works about as much as the server, so requests/s are what both reach together, and
+    "per processor per second" is computed from the server's time. "tickets" is how many came per connection: not every
+    server gives another one to a connection that it resumed. "system calls" are per request. The loop is the floor:
+    that of `http` with OpenSSL between the ring's buffers (bench/tls_floor). Else as in `http`.
+    `tools/bench tls`; `python3 bench/tls-servers.py --list` shows the parts that can be run alone.""")
 
 
 GUIDE = "hostile clients: made by bench/page.py"

@@ -193,6 +193,18 @@ class Https(unittest.TestCase):
                 for form, expected in wireshark_hellos.ja4(theirs).items():
                     self.assertEqual(hello[form], expected)
 
+    def test_a_browsers_name_with_the_hello_of_a_library(self):
+        """Which the answer tells, with the SYN from wherever it came."""
+        self.start(*self.certificates())
+        chrome = ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 "
+                  "Safari/537.36")
+        firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+        for agent, found in (("curl/7.88.1", []), (chrome, ["hello_grease", "hello_library"]),
+                             (firefox, ["hello_library", "hello_browser"])):
+            answer = json.loads(self.run_inside("curl", "-s", "--cacert", self.authority.root + ".pem", "-A", agent,
+                                                f"https://localhost:{PORT}/"))
+            self.assertEqual(answer["os"]["inconsistencies"], found)
+
     def test_names_and_algorithms_choose_the_certificate(self):
         self.start(*self.certificates())
 
