@@ -545,6 +545,17 @@ TEST_F(tls_accept, clients_come_back_with_a_ticket) {
     EXPECT_FALSE(resumed);
     const tls::detail::owned<::SSL_SESSION, ::SSL_SESSION_free> second(come(first.get(), resumed));
     EXPECT_TRUE(resumed) << version;
+    std::size_t size = 0;
+    std::size_t size_of_second = 0;
+    const unsigned char* ticket = nullptr;
+    const unsigned char* ticket_of_second = nullptr;
+    ::SSL_SESSION_get0_ticket(first.get(), &ticket, &size);
+    ::SSL_SESSION_get0_ticket(second.get(), &ticket_of_second, &size_of_second);
+    if (version == TLS1_3_VERSION) {
+      EXPECT_NE(std::string(ticket, ticket + size),
+                std::string(ticket_of_second, ticket_of_second + size_of_second))
+          << "who comes back gets a new one";
+    }
     ASSERT_TRUE(context.reload());
     const tls::detail::owned<::SSL_SESSION, ::SSL_SESSION_free> third(come(second.get(), resumed));
     EXPECT_TRUE(resumed) << "tickets outlive a reload";

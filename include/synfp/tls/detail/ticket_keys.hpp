@@ -91,7 +91,8 @@ class ticket_keys {
     if (!k) return seal == 1 ? -1 : 0;  // 0: a full handshake
     const int done = k->prepare(name, iv, cipher, mac, seal);
     ::OPENSSL_cleanse(&*k, sizeof *k);
-    return done;
+    // 2: a new ticket, too. With TLS 1.3 clients use each once, RFC 8446 C.4.
+    return done == 1 && seal == 0 && ::SSL_version(ssl) == TLS1_3_VERSION ? 2 : done;
   }
 
  private:
