@@ -192,7 +192,8 @@ TEST(io_offload, a_destroyed_coroutine_leaves_its_work_to_end_alone) {
   EXPECT_TRUE(watched.expired());
 }
 
-TEST(io_offload, a_pool_that_ends_says_so_to_what_waits) {
+/// What work that waits is told when its pool ends; nothing if that was slower than the work before it.
+std::optional<errc> told_by_the_end_of_a_pool() {
   auto ring = test::make_ring();
   auto pool = std::make_optional<io::thread_pool>(io::thread_pool_options{.threads = 1});
   gate g;
@@ -216,7 +217,13 @@ TEST(io_offload, a_pool_that_ends_says_so_to_what_waits) {
   });
   test::run_to_end(*ring);
   EXPECT_TRUE(first);
-  EXPECT_EQ(refused, errc::stopped);
+  return refused;
+}
+
+TEST(io_offload, a_pool_that_ends_says_so_to_what_waits) {
+  std::optional<errc> told;
+  for (int i = 0; i != 100 && !told; ++i) told = told_by_the_end_of_a_pool();
+  EXPECT_EQ(told, errc::stopped);
 }
 
 TEST(io_offload, completions_and_destruction_may_meet) {
