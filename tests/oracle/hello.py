@@ -17,7 +17,7 @@ import tempfile
 sys.dont_write_bytecode = True
 import p0f_common  # noqa: E402
 import wireshark_hellos  # noqa: E402
-from wireshark_hellos import ALGORITHMS, ALPN, GREASE, SNI, ja4  # noqa: E402
+from wireshark_hellos import ALGORITHMS, ALPN, GREASE, SNI, WITH_ALGORITHMS, ja4  # noqa: E402
 
 TSHARK, HELPER = sys.argv[1:3]
 COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 600
