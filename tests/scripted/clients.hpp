@@ -433,7 +433,8 @@ class client {
     finished_ = true;
     tcp_->client_ended = true;
     if (!in_.empty() && !closing_seen_) {
-      const bool cut = now.stopping && kernel_->now >= now.stop_deadline;
+      // Near the limit of descriptors a client that has to be waited for makes room for others.
+      const bool cut = (now.stopping && kernel_->now >= now.stop_deadline) || now.descriptors_short;
       if (!tcp_->broken && honest() && !slow_ && !now.memory_failed && !now.output_short && !cut)
         fail_early("half an answer");
       return;
