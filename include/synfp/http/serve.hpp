@@ -56,6 +56,7 @@ io::task<> serve(net::basic_accepted<T> a, const routes<Routes...>&& all, serve_
 template <net::transport T, class... Routes, observer O = const no_observer>
 io::task<> serve(io::task<result<net::basic_accepted<T>>> accepting, const routes<Routes...>& all,
                  serve_options options = {}, O& watch = unobserved) {
+  // NOLINTNEXTLINE(bugprone-use-after-move): clang-tidy 14 takes the move into the frame for one of `options`
   auto accepted = co_await std::move(accepting);
   accepting = {};  // its frame
   if (!accepted) co_return;
