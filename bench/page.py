@@ -73,6 +73,11 @@ EXPLAINED = {
     "nonsyn_extra_ns": "0001-writer-cost.md",
     "capture_over_stack_per_syn": "0014-cost-of-a-cookie-syn.md",
     "socket_capture_cheapest_over_stack": "0014-cost-of-a-cookie-syn.md",
+    "http_keepalive64_cpu_over_floor": "0016-levers-of-io-uring.md",
+    "http_keepalive64_cpu_over_nginx": "0016-levers-of-io-uring.md",
+    "http_close_cpu_over_nginx": "0016-levers-of-io-uring.md",
+    "tls_keepalive64_cpu_over_nginx": "0015-tls.md",
+    "tls_handshake_cpu_over_nginx": "0015-tls.md",
 }
 
 # The unit of a figure is that of the first expression that its name contains.
