@@ -70,10 +70,17 @@ int links_on(const char* interface) {
   return static_cast<int>(count);
 }
 
+/// libbpf wants what it does not know to be zero, padding included, which `{}` leaves as it is.
+template <class T>
+void clear(T& options) {
+  std::memset(static_cast<void*>(&options), 0, sizeof options);
+  options.sz = sizeof options;
+}
+
 /// What `tc` would show: kind clsact and filters of the calling thread's interface.
 std::string clsact_of(const char* interface) {
-  bpf_tc_hook at{};
-  at.sz = sizeof at;
+  bpf_tc_hook at;
+  clear(at);
   at.ifindex = static_cast<int>(::if_nametoindex(interface));
   at.attach_point = BPF_TC_INGRESS;
   // A second one is refused; one that this made is taken off again.
@@ -89,32 +96,32 @@ struct foreign_filter {
   foreign_filter(const char* interface, int verdict, bpf_tc_attach_point where = BPF_TC_INGRESS,
                  __u32 priority = 0)
       : program(foreign_program(verdict)) {
-    at.sz = sizeof at;
+    clear(at);
     at.ifindex = static_cast<int>(::if_nametoindex(interface));
     at.attach_point = where;
     const int made = bpf_tc_hook_create(&at);
-    options.sz = sizeof options;
+    clear(options);
     options.prog_fd = program.get();
     options.priority = priority;
     must((made == 0 || made == -EEXIST) && bpf_tc_attach(&at, &options) == 0, "attach a filter");
   }
   bool is_there() const {
-    bpf_tc_opts asked{};
-    asked.sz = sizeof asked;
+    bpf_tc_opts asked;
+    clear(asked);
     asked.handle = options.handle;
     asked.priority = options.priority;
     return bpf_tc_query(&at, &asked) == 0 && asked.prog_id == options.prog_id;
   }
   void remove() {
-    bpf_tc_opts which{};
-    which.sz = sizeof which;
+    bpf_tc_opts which;
+    clear(which);
     which.handle = options.handle;
     which.priority = options.priority;
     must(bpf_tc_detach(&at, &which) == 0, "remove a filter");
   }
   fd program;
-  bpf_tc_hook at{};
-  bpf_tc_opts options{};
+  bpf_tc_hook at;
+  bpf_tc_opts options;
 };
 
 /// A server that listens on port 8080, and frames from its client.
