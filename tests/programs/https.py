@@ -144,7 +144,8 @@ class Https(unittest.TestCase):
         url = f"https://localhost:{PORT}/"
         root = self.authority.root + ".pem"
         pcap = os.path.join(self.directory, "clients.pcap")
-        recorder = subprocess.Popen(self.space.command("tcpdump", "-i", "lo", "-U", "-w", pcap, f"tcp port {PORT}"),
+        recorder = subprocess.Popen(self.space.command("tcpdump", "-i", "lo", "--immediate-mode", "-U", "-w", pcap,
+                                                       f"tcp port {PORT}"),
                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.assertIn("listening on", recorder.stderr.readline())
         answers = {}
@@ -166,7 +167,9 @@ class Https(unittest.TestCase):
         answer, sock = self.ask(self.connect())
         sock.close()
         answers["python"] = json.dumps(answer)
-        time.sleep(0.5)
+        size = -1
+        while size != (size := os.path.getsize(pcap)):  # all that has come is written
+            time.sleep(0.5)
         recorder.send_signal(signal.SIGINT)
         recorder.wait(20)
         recorder.stderr.close()
