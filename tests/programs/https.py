@@ -232,6 +232,11 @@ class Https(unittest.TestCase):
         text = self.run_inside("openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-status", "-servername",
                                "other.example", status=None)
         self.assertIn("OCSP response: no response sent", text)
+        # Another certificate of the same host.
+        text = self.run_inside("openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-status", "-servername",
+                               "localhost", "-sigalgs", "rsa_pss_rsae_sha256", status=None)
+        self.assertRegex(text, "subject=CN ?= ?rsa")
+        self.assertIn("OCSP response: no response sent", text)
 
     def test_clients_come_back_to_any_thread(self):
         self.start(*self.certificates(), "--threads", "4", "--metrics")

@@ -39,6 +39,8 @@ TEST(tls_server_context, says_what_is_wrong_with_files) {
               HasSubstr("is not a certificate in PEM format"));
   EXPECT_THAT(why_not({good.chain, good.chain}), HasSubstr("is not a private key in PEM format"));
   EXPECT_THAT(why_not({good.chain, good.key, good.chain}), HasSubstr("is not a successful OCSP response"));
+  EXPECT_THAT(tls::server_context::open({.certificates = {good, other}}).error().message,
+              HasSubstr("two certificates are for the same names (a.example, ...)"));
   EXPECT_THAT(tls::server_context::open({}).error().message, HasSubstr("at least one certificate"));
 
   std::FILE* const encrypted = std::fopen(files.path("encrypted.key").c_str(), "w");

@@ -46,9 +46,9 @@ struct context_options {
   /// For the whole handshake, from accept() on. Then the connection is closed.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
   /// Handshakes that a thread may have begun and not ended. One more ends the oldest: a client whose
-  /// handshake takes less time than a flood needs to send so many is not touched. Each holds at most 60 kB.
+  /// handshake takes less time than a flood needs to send so many is not touched.
   std::size_t handshakes = 1024;
-  /// Handshakes that a thread begins in one turn of its ring: with ECDSA one takes 0.2 to 0.5 ms, in which
+  /// Handshakes that a thread begins in one turn of its ring: while one is computed,
   /// nobody else is served.
   unsigned handshakes_per_turn = 4;
   /// How long a key seals session tickets (RFC 5077, RFC 8446 4.6.1). Clients may come back with one for up
@@ -74,10 +74,16 @@ namespace detail {
 
 /// One SSL_CTX for certificates with the same names.
 struct virtual_host {
+  struct stapled {
+    const ::X509* certificate;  // of `context`: one of several gets no other's response
+    std::string response;
+    std::time_t until;
+  };
+
   ssl_ctx_ptr context;
   std::vector<std::string> names;
-  std::string ocsp;
-  std::time_t ocsp_until = 0;
+  std::vector<int> key_kinds;
+  std::vector<stapled> ocsp;
 };
 
 /// What files hold; connections keep the one with which they began.
@@ -137,12 +143,15 @@ inline int choose_protocol(::SSL*, const unsigned char** chosen, unsigned char* 
   return SSL_TLSEXT_ERR_OK;
 }
 inline int staple(::SSL* ssl, void* host) noexcept {
-  const auto& h = *static_cast<const virtual_host*>(host);
-  if (h.ocsp.empty() || h.ocsp_until <= std::time(nullptr)) return SSL_TLSEXT_ERR_NOACK;
-  void* const copy = ::OPENSSL_memdup(h.ocsp.data(), h.ocsp.size());
-  if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  ::SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(h.ocsp.size()));  // owns it now
-  return SSL_TLSEXT_ERR_OK;
+  const ::X509* const chosen = ::SSL_get_certificate(ssl);
+  for (const virtual_host::stapled& each : static_cast<const virtual_host*>(host)->ocsp) {
+    if (each.certificate != chosen || each.until <= std::time(nullptr)) continue;
+    void* const copy = ::OPENSSL_memdup(each.response.data(), each.response.size());
+    if (copy == nullptr) break;
+    ::SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(each.response.size()));  // owns it now
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
 }
 inline int acknowledge_name(::SSL* ssl, int*, void*) noexcept {
   return session::of(ssl).name_known ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
@@ -193,6 +202,14 @@ inline setup_result<std::shared_ptr<const loaded_certificates>> prepare(std::vec
       host->names = each.names;
       host->context = make_context(::TLS_server_method());
     }
+    // OpenSSL would take the later one in place of the earlier.
+    const int kind = ::EVP_PKEY_get_base_id(each.key.get());
+    if (std::find(host->key_kinds.begin(), host->key_kinds.end(), kind) != host->key_kinds.end())
+      return setup_error{errc::invalid, 0,
+                         "two certificates are for the same names (" +
+                             (each.names.empty() ? std::string("none") : each.names.front()) +
+                             ", ...) and have keys of one kind; leave one of them out"};
+    host->key_kinds.push_back(kind);
     ::SSL_CTX* const c = host->context.get();
     bool good = c != nullptr && ::SSL_CTX_use_certificate(c, each.chain.front().get()) == 1 &&
                 ::SSL_CTX_use_PrivateKey(c, each.key.get()) == 1;
@@ -203,8 +220,7 @@ inline setup_result<std::shared_ptr<const loaded_certificates>> prepare(std::vec
       return setup_error{errc::invalid, 0,
                          "OpenSSL refuses a certificate: " + take_error("no reason was given")};
     if (!each.ocsp.empty()) {
-      host->ocsp = std::move(each.ocsp);
-      host->ocsp_until = each.ocsp_until;
+      host->ocsp.push_back({each.chain.front().get(), std::move(each.ocsp), each.ocsp_until});
       SSL_CTX_set_tlsext_status_cb(c, &staple);
       SSL_CTX_set_tlsext_status_arg(c, host);
     }

@@ -42,7 +42,6 @@ class record_pipe {
     own_ = false;
   }
   bool empty() const noexcept { return begin_ == chunk_.size(); }
-  std::size_t size() const noexcept { return chunk_.size() - begin_; }
   /// The peer sends nothing more.
   void end() noexcept { ended_ = true; }
   bool ended() const noexcept { return ended_; }
@@ -68,7 +67,7 @@ class record_pipe {
       if (!p.ended_) ::BIO_set_retry_read(bio);
       return 0;
     }
-    *moved = std::min(size, p.size());
+    *moved = std::min(size, p.chunk_.size() - p.begin_);
     std::memcpy(to, p.chunk_.data() + p.begin_, *moved);
     p.begin_ += *moved;
     if (p.empty()) {
